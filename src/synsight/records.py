@@ -1,0 +1,187 @@
+"""What was measured, as plain records: the one language that evaluation, workflow and reports share.
+
+Every number a report shows stands in one of these. A record knows no model and no tensor.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One measured number with its interval.
+
+    `metric` has CLIP_benchmark's names (`acc1`, `mean_per_class_recall`, ...).
+    """
+
+    model: str
+    """Name of the model as the user knows it."""
+    dataset: str
+    """Name of the catalog."""
+    task: str
+    """What was asked: `knn`, `linear`, `fewshot`, `supervised`, ..."""
+    metric: str
+    value: float
+    ci_low: float | None = None
+    """Lower end of the 95% interval; None where none was computed."""
+    ci_high: float | None = None
+    n_labels: int | None = None
+    """Training labels per class; None: all of them."""
+    seed: int = 0
+    n_test: int = 0
+    """Rows the value was measured on."""
+    baseline: float | None = None
+    """Value of the metric for chance or for always answering the most frequent class."""
+    catalog_version: int = 0
+    config_hash: str = ""
+    seconds: float = 0.0
+    """Fit plus predict."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Settings a reader needs to repeat the number (k, temperature, C, classes dropped, draws)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model answered for one test row; makes paired comparison possible."""
+
+    model: str
+    id: str
+    group: str | None
+    label: str
+    prediction: str
+    probability: float
+    task: str
+    n_labels: int | None
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One image for a page: its thumbnail, its caption as found, the words found in it."""
+
+    id: str
+    thumbnail: bytes
+    """A small WebP or PNG."""
+    caption: str | None
+    words: Sequence[str] = ()
+    label: str | None = None
+    predicted: Sequence[tuple[str, float]] = ()
+    """Words a model sees in the image, with their probabilities."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSummary:
+    """What `ingest` read."""
+
+    catalog: str
+    rows: int
+    rejected: int
+    columns: Mapping[str, str]
+    """Catalog column -> column or place of the source it was read from (the guess that was made)."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Reject reason -> count."""
+    splits: Mapping[str, int] = field(default_factory=dict)
+    ignored: int = 0
+    """Files passed over without a word: hidden ones, thumbnails' databases, notes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsSummary:
+    """What `words` found."""
+
+    captions: int
+    share_with_word: float
+    words_per_caption: float
+    vocabulary_size: int
+    vocabulary: str = "synset"
+    top: Sequence[tuple[str, int]] = ()
+    """Most frequent classes: readable name, rows."""
+    unmatched: Sequence[tuple[str, int]] = ()
+    """Most frequent tokens that no class explains."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """What `pretrain` did; `curve` holds the rows of metrics.jsonl."""
+
+    run: str
+    model: str
+    steps: int
+    best_step: int
+    monitor: str
+    best_value: float | None
+    stopped_because: str
+    seconds: float
+    name: str = ""
+    recipe: str = ""
+    curve: Sequence[Mapping[str, Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a catalog: what made it."""
+
+    version: int
+    verb: str
+    created_at: str
+    rows: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+    package_version: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One of the pilot's three decisions."""
+
+    name: str
+    """`data`, `pretraining` or `proof`."""
+    go: bool
+    sentence: str
+    """The verdict with its reason, in one sentence."""
+    checks: Sequence[tuple[str, str, bool]] = ()
+    """(what was looked at, what was found, whether it is well)."""
+
+
+def as_json(record: Any) -> dict[str, Any]:
+    """A record as a JSON object, fields in their order."""
+    value: dict[str, Any] = json.loads(json.dumps(asdict(record), ensure_ascii=False, default=_plain))
+    return value
+
+
+def config_hash(config: Any) -> str:
+    """SHA-256 of a configuration's canonical JSON, leaving out every field that is a path.
+
+    Two runs with the same settings in different folders have the same hash.
+    """
+    text = json.dumps(_without_paths(config), sort_keys=True, ensure_ascii=False, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+PATH_FIELDS = frozenset(
+    {"path", "out", "run", "catalog", "source", "data", "model", "models", "initial_weights"}
+)
+"""Names of settings that hold a place on this machine."""
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_paths(one) for key, one in value.items() if key not in PATH_FIELDS}
+    if isinstance(value, list | tuple):
+        return [_without_paths(one) for one in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if hasattr(value, "__dataclass_fields__"):
+        return asdict(value)
+    if hasattr(value, "item"):
+        return value.item()
+    return str(value)
