@@ -1,0 +1,94 @@
+"""The evaluation's folder: what was measured, and what was answered.
+
+EVALUATION/         results.json, results.parquet    the records
+                    predictions.parquet              one row for each test row and question
+                    evaluation.json                  models, rows, settings
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synsight import files
+from synsight.errors import DataError
+from synsight.evaluation.scoring import PREDICTIONS
+from synsight.records import Result, as_json
+
+RESULTS = pa.schema(
+    [
+        ("model", pa.string()),
+        ("dataset", pa.string()),
+        ("task", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+        ("n_labels", pa.int64()),
+        ("seed", pa.int64()),
+        ("n_test", pa.int64()),
+        ("baseline", pa.float64()),
+        ("catalog_version", pa.int64()),
+        ("config_hash", pa.string()),
+        ("seconds", pa.float64()),
+        ("details", pa.string()),
+    ]
+)
+"""Columns of results.parquet: the fields of a `records.Result`, the details as JSON."""
+
+
+def write_evaluation(
+    folder: Path,
+    results: Sequence[Result],
+    predictions: pa.Table,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an evaluation's folder; results.json comes last, so where it stands the rest is whole.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    with files.replacing(folder / "predictions.parquet") as temporary:
+        pq.write_table(predictions.cast(PREDICTIONS), temporary)
+    rows = [as_json(one) for one in results]
+    flat = [{**row, "details": json.dumps(row["details"], ensure_ascii=False)} for row in rows]
+    with files.replacing(folder / "results.parquet") as temporary:
+        pq.write_table(pa.Table.from_pylist(flat, schema=RESULTS), temporary)
+    if settings is not None:
+        files.write_json(folder / "evaluation.json", dict(settings))
+    files.write_json(folder / "results.json", rows)
+
+
+def read_results(folder: str | Path) -> list[Result]:
+    """The records of an evaluation's folder.
+
+    Raises:
+        DataError: There is no whole results.json.
+    """
+    path = Path(folder) / "results.json"
+    try:
+        return [Result(**row) for row in files.read_json(path)]
+    except TypeError as error:
+        raise DataError(
+            f"{path}: expected a list of result records, found something else ({error}); evaluate again."
+        ) from None
+
+
+def read_predictions(folder: str | Path) -> pa.Table:
+    """The predictions of an evaluation's folder, schema `PREDICTIONS`.
+
+    Raises:
+        DataError: There is no whole predictions.parquet.
+    """
+    path = Path(folder) / "predictions.parquet"
+    try:
+        return pq.read_table(path).cast(PREDICTIONS)
+    except (OSError, ValueError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{path}: expected the predictions of an evaluation, but {str(error).splitlines()[0]}; "
+            "evaluate again."
+        ) from None

@@ -1,0 +1,5 @@
+"""What trains a network for a label: for now the supervised baseline that pretraining is compared with."""
+
+from synsight.finetuning.supervised import supervised_baseline
+
+__all__ = ["supervised_baseline"]

@@ -1,0 +1,156 @@
+"""What the labels alone would have given: a network trained from scratch, judged on the same test rows.
+
+Pretraining has to beat this. The network gets as many steps as the pretraining run, and, when labels are few,
+exactly the drawn rows that the frozen encoders' classifiers get.
+"""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synsight.data.catalog import Catalog
+from synsight.evaluation import write_evaluation
+from synsight.evaluation.protocol import describe_rows
+from synsight.evaluation.questions import Question, answered, drawn_rows
+from synsight.evaluation.rows import Rows, Splits, read_splits
+from synsight.evaluation.scoring import Origin, Scored, score
+from synsight.models import Model, load
+from synsight.recipes import supervised
+from synsight.records import Result, RunSummary, config_hash
+from synsight.training import RunConfig, override, to_plain, train
+
+TASK = "supervised"
+NAME = "supervised from scratch"
+
+
+def supervised_baseline(
+    data: str | Path,
+    *,
+    label: str,
+    out: str | Path,
+    steps: int,
+    labels_per_class: int | None = None,
+    draws: int = 3,
+    seed: int = 0,
+    name: str = NAME,
+    **overrides: object,
+) -> list[Result]:
+    """Train from scratch on labels, predict the test rows with the trained head, and write the records.
+
+    The runs stand in `out`, one folder each; what is finished there is not repeated, what was stopped goes
+    on. With few labels no other label is looked at: the last weights are kept, since a monitor's validation
+    split would be hidden labels. With all labels the monitor chooses the weights on the validation split,
+    as in pretraining.
+
+    Args:
+        data: The catalog's folder.
+        label: A column of strings or integers.
+        out: Folder for the runs, results.json, results.parquet, predictions.parquet and evaluation.json.
+        steps: Length of each run: that of the pretraining run it is compared with.
+        labels_per_class: Labels of each class in a draw; None: all labelled rows of the training split, once.
+        draws: Draws of few labels; draw d has the seed `seed + d`, and is that of `evaluate`'s `fewshot`.
+        seed: Of the first draw and of its training.
+        name: What the network is called in the records.
+        overrides: Settings of the recipe `supervised` to change by dotted path, as `image_size=32` or
+            `**{"optim.lr": 5e-4}`.
+
+    Returns:
+        One record for each draw and metric, task `supervised`.
+
+    Raises:
+        UsageError: An unknown column or setting.
+        DataError: A split without labelled rows, or one class only.
+        TrainingError: A run cannot go on.
+        Interrupted: Stopped from outside; the same call goes on.
+    """
+    out, catalog = Path(out), Catalog.open(data)
+    splits = read_splits(catalog, label)
+    config = override(supervised(label), {"data": str(data), "label": label, "steps": steps, **overrides})
+    origin = Origin(
+        model=name, dataset=catalog.name, catalog_version=catalog.version, class_names=splits.class_names
+    )
+    few = labels_per_class is not None
+    asked = [Question(TASK, labels_per_class, seed + draw) for draw in range(draws if few else 1)]
+    scored = [_trained(question, config, catalog, splits, origin, out) for question in asked]
+    results = [one for some in scored for one in some.results]
+    settings = {
+        "catalog": str(catalog.path),
+        "catalog_version": catalog.version,
+        "models": [{"name": name, "source": str(out / run_name(question))} for question in asked],
+        "tasks": [TASK],
+        "labels_per_class": [labels_per_class] if few else [],
+        "draws": len(asked),
+        "seed": seed,
+        **describe_rows(splits),
+    }
+    predictions = pa.concat_tables([some.predictions for some in scored])
+    write_evaluation(out, results, predictions, settings=settings)
+    return results
+
+
+def run_name(question: Question) -> str:
+    """Folder of one run: "all_labels_seed_0" or "10_labels_seed_0"."""
+    labels = "all" if question.n_labels is None else str(question.n_labels)
+    return f"{labels}_labels_seed_{question.seed}"
+
+
+def _trained(
+    question: Question, config: RunConfig, catalog: Catalog, splits: Splits, origin: Origin, out: Path
+) -> Scored:
+    draw = drawn_rows(splits, question)
+    rows = splits.train if draw is None else splits.train.take(draw.rows)
+    config = _run_config(config, question, rows)
+    summary = train(config, out=out / run_name(question), rows=rows.positions, resume=True)
+    asked = splits.test if draw is None else splits.test.take(np.isin(splits.test.labels, draw.classes))
+    began = time.perf_counter()
+    probabilities = predict_rows(load(summary.model), catalog, asked, splits.class_names)
+    answer = answered(
+        question,
+        splits,
+        draw,
+        probabilities,
+        seconds=summary.seconds + time.perf_counter() - began,
+        details=_details(config, summary),
+    )
+    settings = {"task": TASK, "n_labels": question.n_labels, **to_plain(config)}
+    return score(answer, origin=origin, config_hash=config_hash(settings))
+
+
+def _run_config(config: RunConfig, question: Question, rows: Rows) -> RunConfig:
+    config = dataclasses.replace(config, seed=question.seed, batch_size=min(config.batch_size, len(rows)))
+    if question.n_labels is None:
+        return config
+    # One look, at the last step: the last weights are kept, and no validation label has chosen anything.
+    return dataclasses.replace(config, monitor=dataclasses.replace(config.monitor, every_steps=config.steps))
+
+
+def _details(config: RunConfig, summary: RunSummary) -> dict[str, Any]:
+    return {
+        "encoder": config.encoder,
+        "image_size": config.image_size,
+        "steps": summary.steps,
+        "batch_size": config.batch_size,
+        "kept_step": summary.best_step,
+    }
+
+
+def predict_rows(
+    model: Model, catalog: Catalog, rows: Rows, class_names: Sequence[str], *, batch_size: int = 256
+) -> NDArray[np.float32]:
+    """A model's label probabilities [N, C] of some rows, its own names put in the order of `class_names`.
+
+    A class the model does not know gets zero.
+    """
+    places = [class_names.index(one) for one in model.class_names]
+    probabilities = np.zeros((len(rows), len(class_names)), dtype=np.float32)
+    for start in range(0, len(rows), batch_size):
+        part = slice(start, start + batch_size)
+        images = catalog.take(rows.positions[part], ["image"])["image"].to_pylist()
+        probabilities[part, places] = model.predict(images)
+    return probabilities
