@@ -1,0 +1,146 @@
+"""From what the user typed to a source: a table, a folder with a metadata table, or a folder of images."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+
+from synsight.data.sources.image_folder import ImageFolderSource
+from synsight.data.sources.roots import Root, is_url, root_of
+from synsight.data.sources.table_source import TABLES, TableFile, TableSource
+from synsight.data.splits import is_split_name, normalised_split
+from synsight.errors import DataError
+from synsight.stages import Source
+
+METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""Hugging Face's names of the table that lies among the images it describes."""
+
+MOST_BYTES_TO_HASH = 64_000_000
+
+PICKLE_ENDINGS = frozenset({".npy", ".npz", ".pkl", ".pickle", ".pt", ".pth", ".pyd", ".joblib", ".h5"})
+
+
+class ImageSource(Source, Protocol):
+    """Where images and captions come from.
+
+    Its batches have the columns `place`, `reject_reason`, `reject_message`, `image` and those of `schema`.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Hash of what the source is now: names, sizes, times of its files, and the columns chosen."""
+
+    @property
+    def rows(self) -> int:
+        """Rows, good and bad."""
+
+    @property
+    def ignored(self) -> int:
+        """Files passed over."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Column of the catalog -> where it comes from: the guess that was made."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns beside the image."""
+
+
+def open_source(place: str | Path, *, chosen: Mapping[str, str | None] | None = None) -> ImageSource:
+    """Find out what kind of source a path or URL is.
+
+    Args:
+        place: A table file, or a folder; local, or any URL that fsspec knows.
+        chosen: Role -> column that the user named; None: guess.
+
+    Raises:
+        DataError: There is nothing, or nothing that is read.
+    """
+    chosen = chosen or {}
+    if str(place).startswith("file://"):
+        place = unquote(urlsplit(str(place)).path)
+    if is_url(place):
+        return _open_url(str(place), chosen)
+    path = Path(place)
+    if path.is_dir():
+        return _open_folder(root_of(path), chosen)
+    if path.is_file():
+        _check_ending(path.name, str(path))
+        return _table_source(root_of(path.parent), [TableFile(path.name)], chosen)
+    raise DataError(f"{path}: expected a folder of images or a table, found nothing; check the path.")
+
+
+def _open_url(url: str, chosen: Mapping[str, str | None]) -> ImageSource:
+    folder, _, name = url.rstrip("/").rpartition("/")
+    if PurePosixPath(name).suffix.lower() in TABLES:
+        return _table_source(root_of(folder), [TableFile(name)], chosen)
+    return _open_folder(root_of(url), chosen)
+
+
+def _open_folder(root: Root, chosen: Mapping[str, str | None]) -> ImageSource:
+    """A metadata table in the folder, or in its split folders, says more than the folders' names."""
+    tables: list[TableFile] = []
+    other_tables: list[str] = []
+    state = hashlib.blake2b(digest_size=16)
+    for entry in root.entries():
+        path = PurePosixPath(entry.path)
+        state.update(f"{entry.path}\0{entry.size}\0{entry.stamp}\0".encode("utf-8", "surrogateescape"))
+        if path.name.lower() in METADATA_NAMES and len(path.parts) <= 2:
+            split = (
+                normalised_split(path.parts[0])
+                if len(path.parts) == 2 and is_split_name(path.parts[0])
+                else None
+            )
+            tables.append(TableFile(entry.path, split))
+        elif path.suffix.lower() in TABLES and len(path.parts) == 1:
+            other_tables.append(entry.path)
+    if tables:
+        return _table_source(root, tables, chosen)
+    if any(chosen.values()):
+        hint = (
+            f"; did you mean the table {other_tables[0]}?"
+            if other_tables
+            else "; leave out the column names."
+        )
+        raise DataError(f"{root.name}: a folder of images has no columns to choose{hint}")
+    source = ImageFolderSource(root, identity=state.hexdigest())
+    if not source.rows and other_tables:
+        raise DataError(
+            f"{root.name}: expected images, found the table {other_tables[0]}; give the table as the source."
+        )
+    return source
+
+
+def _table_source(root: Root, files: list[TableFile], chosen: Mapping[str, str | None]) -> TableSource:
+    state = [_state(root, file.path) for file in files]
+    text = repr((state, sorted((role, name) for role, name in chosen.items() if name is not None)))
+    identity = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return TableSource(root, files, identity=identity, chosen=chosen)
+
+
+def _state(root: Root, path: str) -> tuple[str, ...]:
+    """What a table is now: by its content, or, when that is long to read, by size and time."""
+    entry = root.entry(path)
+    if entry.size > MOST_BYTES_TO_HASH:
+        return (path, str(entry.size), entry.stamp)
+    with root.open(path) as file:
+        return (path, hashlib.blake2b(file.read(), digest_size=16).hexdigest())
+
+
+def _check_ending(name: str, shown_path: str) -> None:
+    ending = PurePosixPath(name).suffix.lower()
+    if ending in TABLES:
+        return
+    if ending in PICKLE_ENDINGS:
+        raise DataError(
+            f"{shown_path}: such files can run code when they are read, so they are not read; write the "
+            "images as files and the captions as CSV, JSONL or Parquet."
+        )
+    raise DataError(
+        f"{shown_path}: expected a folder of images or a table ({', '.join(TABLES)}), "
+        f"found {ending or 'no ending'!r}; convert it."
+    )
