@@ -1,0 +1,99 @@
+"""Which rows make which batch: a pure function of a few integers, without any reading.
+
+A run that stops and goes on therefore needs to remember one number, and skips nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synsight.errors import ConfigError
+from synsight.seeding import generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The order in which `rows` rows are seen.
+
+    A step takes `batch_size` rows over all processes together, and each process a contiguous share of them:
+    the batch of a step is the same for any number of processes.
+    """
+
+    rows: int
+    """Rows of one epoch, >= 1."""
+    batch_size: int
+    """Rows of one step, over all processes together."""
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+    """Processes that train together."""
+    shuffle: bool = True
+    """A new order each epoch; False: 0, 1, 2, ..."""
+    keep_last: bool = False
+    """Keep the last, smaller batch of an epoch. Training drops it (other rows fall to it each epoch)."""
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.batch_size < 1:
+            raise ConfigError(
+                f"a plan expects at least one row and batch_size >= 1; got {self.rows} rows and "
+                f"batch_size {self.batch_size}; check the data and the filter."
+            )
+        if not 0 <= self.rank < self.world:
+            raise ConfigError(f"rank must be in 0..{self.world - 1}; got {self.rank}.")
+        if not self.keep_last and self.batch_size > self.rows:
+            raise ConfigError(
+                f"batch_size {self.batch_size} is larger than the {self.rows} rows to train on, "
+                "so no whole batch "
+                f"exists; set batch_size to at most {self.rows}."
+            )
+        if not self.keep_last and self.batch_size % self.world:
+            raise ConfigError(
+                f"batch_size {self.batch_size} must be a multiple of the {self.world} processes, "
+                "which share it equally."
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the rows."""
+        whole, rest = divmod(self.rows, self.batch_size)
+        return whole + bool(rest and self.keep_last)
+
+    def locate(self, global_step: int) -> tuple[int, int]:
+        """Epoch and step inside it of a step counted from the start of the run."""
+        return divmod(global_step, self.steps_per_epoch)
+
+    def indices(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """Rows of this process's share of a batch, each in 0..rows-1.
+
+        Memory: the order of one epoch, 8 bytes a row, is kept between calls.
+        """
+        if not 0 <= step < self.steps_per_epoch:
+            raise ConfigError(f"step must be in 0..{self.steps_per_epoch - 1}; got {step}.")
+        start = step * self.batch_size
+        size = min(self.batch_size, self.rows - start)
+        mine = slice(start + size * self.rank // self.world, start + size * (self.rank + 1) // self.world)
+        if not self.shuffle:
+            return np.arange(mine.start, mine.stop, dtype=np.int64)
+        return _order(self.rows, self.seed, epoch)[mine]
+
+    def batches(
+        self, *, start_epoch: int = 0, start_step: int = 0, epochs: int | None = None
+    ) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """(epoch, rows) of one batch after the other, from any place on; without end when `epochs` is
+        None.
+        """
+        epoch, step = start_epoch, start_step
+        while epochs is None or epoch < epochs:
+            for current in range(step, self.steps_per_epoch):
+                yield epoch, self.indices(epoch, current)
+            epoch, step = epoch + 1, 0
+
+
+@lru_cache(maxsize=2)
+def _order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    order = generator(seed, "plan", epoch).permutation(rows)
+    order.flags.writeable = False  # the cached array is handed out in slices
+    return order
