@@ -1,0 +1,23 @@
+"""Image backbones (timm), heads, the saved model, and the features of a catalog."""
+
+from synsight.models.backbones import build_backbone, default_stem, embedding_dim, pixel_statistics
+from synsight.models.config import ModelConfig
+from synsight.models.features import Embedded, catalog_features, embed
+from synsight.models.heads import ProjectionHead, linear_head
+from synsight.models.loading import load
+from synsight.models.saved import Model
+
+__all__ = [
+    "Embedded",
+    "Model",
+    "ModelConfig",
+    "ProjectionHead",
+    "build_backbone",
+    "catalog_features",
+    "default_stem",
+    "embed",
+    "embedding_dim",
+    "linear_head",
+    "load",
+    "pixel_statistics",
+]

@@ -1,0 +1,191 @@
+"""Features of a catalog's images: computed once, kept as a column, read from there afterwards."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synsight import files
+from synsight.data.catalog import POSITION, Catalog, Commit
+from synsight.errors import DataError, ImageError
+from synsight.models.loading import load
+from synsight.models.saved import Model
+from synsight.progress import progress_bar
+
+STORED_MAX = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """What `embed` did."""
+
+    column: str
+    """`features_<digest>` in the catalog."""
+    rows: int
+    dimensions: int
+    computed: bool
+    """False: the column was there already and is valid."""
+    seconds: float
+
+
+def catalog_features(
+    model: Model,
+    catalog: Catalog,
+    *,
+    where: str | None = None,
+    batch_size: int = 256,
+    progress: bool = True,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Positions [N] and features [N, D] of the rows that match.
+
+    The values are rounded to float16, the precision in which `embed` keeps them, so that they do not depend
+    on whether it ran before; if it did, and the images are the same, its column is read.
+
+    Raises:
+        DataError: An image in the catalog that cannot be decoded.
+    """
+    if _is_kept(model, catalog):
+        return _kept_features(model, catalog, where)
+    positions, features = [np.empty(0, np.int64)], [np.empty((0, model.config.embedding_dim), np.float32)]
+    for found, rows in _computed(model, catalog, where=where, batch_size=batch_size, progress=progress):
+        positions.append(found)
+        features.append(rows.astype(np.float32))
+    return np.concatenate(positions), np.concatenate(features)
+
+
+def embed(
+    model: str | Path | Model,
+    catalog: str | Path | Catalog,
+    *,
+    out: str | Path | None = None,
+    batch_size: int = 256,
+    progress: bool = True,
+) -> Embedded:
+    """Add a model's features to a catalog as the column `features_<digest>` (fixed-size list of float16).
+
+    A second call finds the column and computes nothing, as long as the images are the same.
+
+    Args:
+        model: A model, or a name that `load` knows.
+        catalog: A catalog, or its folder.
+        out: A Parquet file to write `id` and `features` to as well.
+        batch_size: Images in memory at once.
+        progress: Show a bar.
+
+    Raises:
+        DataError: An image in the catalog that cannot be decoded.
+    """
+    started = time.perf_counter()
+    model = model if isinstance(model, Model) else load(model)
+    catalog = catalog if isinstance(catalog, Catalog) else Catalog.open(catalog)
+    computed = not _is_kept(model, catalog)
+    if computed:
+        field = _field(model, catalog)
+        batches = (
+            pa.record_batch([_as_lists(rows)], schema=pa.schema([field]))
+            for _, rows in _computed(model, catalog, where=None, batch_size=batch_size, progress=progress)
+        )
+        settings = {"model": model.name, "digest": model.digest}
+        commit = Commit(verb="embed", config=settings, counts={"rows": catalog.count_rows()})
+        catalog.add_columns(pa.schema([field]), batches, commit=commit)
+    if out is not None:
+        _export(model, catalog, Path(out))
+    return Embedded(
+        column=column_name(model),
+        rows=catalog.count_rows(),
+        dimensions=model.config.embedding_dim,
+        computed=computed,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def column_name(model: Model) -> str:
+    """Where a model's features stand in a catalog."""
+    return f"features_{model.digest}"
+
+
+def _field(model: Model, catalog: Catalog) -> pa.Field:
+    metadata = {"model": model.name, "images": catalog.fingerprint(("image",))}
+    return pa.field(column_name(model), pa.list_(pa.float16(), model.config.embedding_dim), metadata=metadata)
+
+
+def _is_kept(model: Model, catalog: Catalog) -> bool:
+    name = column_name(model)
+    if name not in catalog.columns:
+        return False
+    metadata = catalog.schema.field(name).metadata or {}
+    return metadata.get(b"images") == catalog.fingerprint(("image",)).encode()
+
+
+def _kept_features(
+    model: Model, catalog: Catalog, where: str | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    positions, features = [np.empty(0, np.int64)], [np.empty((0, model.config.embedding_dim), np.float32)]
+    for batch in catalog.scan([column_name(model)], where=where, with_positions=True):
+        positions.append(batch.column(POSITION).to_numpy())
+        flat = batch.column(column_name(model)).flatten().to_numpy(zero_copy_only=False)
+        features.append(flat.reshape(batch.num_rows, -1).astype(np.float32))
+    return np.concatenate(positions), np.concatenate(features)
+
+
+def _computed(
+    model: Model, catalog: Catalog, *, where: str | None, batch_size: int, progress: bool
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    """(positions, features) of one batch after the other; the next is decoded while one is in the model."""
+    total = catalog.count_rows(where)
+    scanned = catalog.scan(["id", "image"], where=where, batch_size=batch_size, with_positions=True)
+    with (
+        progress_bar(f"embed with {model.name}", total=total, shown=progress) as bar,
+        ThreadPoolExecutor(1) as ahead,
+    ):
+        waiting = ahead.submit(_decoded, model, scanned)
+        while (batch := waiting.result()) is not None:
+            waiting = ahead.submit(_decoded, model, scanned)
+            positions, pixels = batch
+            rows = model.features(pixels).clamp(-STORED_MAX, STORED_MAX).to(torch.float16)
+            bar.advance(len(positions))
+            yield positions, rows.cpu().numpy()
+
+
+def _decoded(model: Model, scanned: Iterator[pa.RecordBatch]) -> tuple[NDArray[np.int64], Tensor] | None:
+    batch = next(scanned, None)
+    if batch is None:
+        return None
+    images = batch.column("image").to_pylist()
+    try:
+        pixels = model.pixels(images)
+    except ImageError:
+        identity = _first_broken(model, batch.column("id").to_pylist(), images)
+        raise DataError(
+            f"the catalog's image {identity!r} can no longer be decoded; ingest its source again."
+        ) from None
+    return batch.column(POSITION).to_numpy(), pixels
+
+
+def _first_broken(model: Model, ids: list[str], images: list[bytes]) -> str:
+    for identity, image in zip(ids, images, strict=True):
+        try:
+            model.pixels([image])
+        except ImageError:
+            return identity
+    return "?"
+
+
+def _as_lists(rows: NDArray[np.float16]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+
+
+def _export(model: Model, catalog: Catalog, out: Path) -> None:
+    name = column_name(model)
+    schema = pa.schema([catalog.schema.field("id"), catalog.schema.field(name).with_name("features")])
+    with files.replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for batch in catalog.scan(["id", name], batch_size=8192):
+            writer.write_batch(batch.rename_columns(["id", "features"]))
