@@ -1,0 +1,20 @@
+"""Records to figures, tables and one self-contained page.
+
+Reads records only: no model, no catalog, no tensor. A number that no record holds is on no page.
+"""
+
+from synsight.reports.page import ReportPage, package_versions, render, write_report
+from synsight.reports.summary import result_table, verdict
+from synsight.reports.tables import fact_table, interval_text, terminal_table
+
+__all__ = [
+    "ReportPage",
+    "fact_table",
+    "interval_text",
+    "package_versions",
+    "render",
+    "result_table",
+    "terminal_table",
+    "verdict",
+    "write_report",
+]
