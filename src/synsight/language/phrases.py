@@ -1,0 +1,156 @@
+"""Noun lemmas of several words ("traffic light", "golden retriever"), found in lists of word numbers.
+
+A phrase is a tuple of word numbers, one number for all forms of a word, so "traffic lights" and "T-shirts"
+are found too. A table of hashed pairs says at once that almost no pair of neighbours begins a phrase; the
+few left are looked up.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synsight.language.nouns import DETERMINERS, NounReader, regular_singulars
+
+PARTICLES = frozenset(
+    ("up", "off", "in", "out", "on", "down", "over", "away", "back", "by", "around", "about", "through", "to")
+)
+"""Ends of phrasal verbs: "set up" is no "set-up"; such a lemma is a phrase only where the caption has the
+hyphen.
+"""
+
+ARTICLES = frozenset(("a", "an", "the"))
+"""A lemma that begins with one would take its noun from every caption: "the street" is Wall Street."""
+
+_SEPARATORS = re.compile(r"[_-]")
+_PAIR_SLOTS = 1 << 22
+_MIXER = 0x9E3779B1  # 2^32 / golden ratio: neighbouring numbers land far apart
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """The phrases found in a row of tokens.
+
+    Attributes:
+        starts: Their first tokens, [F].
+        offsets: Their synsets, [F]; -1: the phrase names nothing, and neither do its words.
+        covered: All their tokens, [G].
+    """
+
+    starts: np.ndarray
+    offsets: np.ndarray
+    covered: np.ndarray
+
+
+class PhraseBook:
+    """All noun phrases of a table.
+
+    Attributes:
+        numbers: Word -> its number, from 1; words outside every phrase have none.
+    """
+
+    def __init__(self, reader: NounReader) -> None:
+        self.numbers: dict[str, int] = {}
+        self._table = reader.table
+        self._offsets: dict[tuple[int, ...], int] = {}
+        for lemma, noun in self._table.nouns.items():
+            words = phrase_words(lemma)
+            if words is None:
+                continue
+            offset = reader.best_sense(noun)
+            begins_with_adjective = words[0] not in DETERMINERS and reader.is_adjective(words[0])
+            if begins_with_adjective and offset >= 0 and not self._is_one_thing(words[-1], lemma, offset):
+                continue
+            if offset >= 0 and reader.is_mostly_adjective(noun, offset):
+                offset = -1
+            numbers = tuple(self._number(word) for word in words)
+            if self._offsets.get(numbers, -1) < 0:
+                self._offsets[numbers] = offset
+        self._longest: dict[tuple[int, int], int] = {}
+        for numbers in self._offsets:
+            pair = (numbers[0], numbers[1])
+            self._longest[pair] = max(self._longest.get(pair, 0), len(numbers))
+        self._may_begin = np.zeros(_PAIR_SLOTS, bool)
+        firsts, seconds = np.array(list(self._longest), np.int64).T
+        self._may_begin[_slots(firsts, seconds)] = True
+
+    def _is_one_thing(self, last: str, lemma: str, offset: int) -> bool:
+        """Whether an adjective and a noun mean this synset and not what they say, as "brown bear" does.
+
+        "Black cat" is a marten, but who says so? It must have been counted, bear that name, or be a kind of
+        what the noun names. It never is a kind of people: "white man", "old man".
+        """
+        table = self._table
+        noun = table.nouns.get(last)
+        if table.is_person(offset):
+            return False
+        if sum(table.nouns[lemma].counts) > 0 or table.head(offset) == lemma or noun is None:
+            return True
+        return offset in noun.senses or not table.ancestors(offset).isdisjoint(noun.senses)
+
+    def number(self, word: str) -> int:
+        """The number of a word in any of its forms; 0 when no phrase holds it."""
+        return self.numbers.get(self.base(word), 0)
+
+    def base(self, word: str) -> str:
+        """One spelling for all forms of a noun; only used to compare words with each other."""
+        irregular = self._table.plurals.get(word)
+        if irregular is not None:
+            return irregular[0]
+        bases = [base for base in regular_singulars(word) if base in self._table.nouns]
+        return min(bases, key=len) if bases else word
+
+    def find(self, numbers: np.ndarray) -> Phrases:
+        """The phrases in a row of word numbers, from the left, the longest first; they do not overlap.
+
+        Args:
+            numbers: [N] int64, 0 for a word (or a mark) that no phrase holds.
+        """
+        candidates = np.flatnonzero(self._may_begin[_slots(numbers[:-1], numbers[1:])])
+        pairs = zip(
+            candidates.tolist(), numbers[candidates].tolist(), numbers[candidates + 1].tolist(), strict=True
+        )
+        starts, lengths, offsets, end = [], [], [], 0
+        for start, first, second in pairs:
+            longest = self._longest.get((first, second), 0)
+            if not longest or start < end:
+                continue
+            window = (first, second)
+            if longest > 2:
+                window = tuple(numbers[start : start + longest].tolist())
+            for length in range(len(window), 1, -1):
+                offset = self._offsets.get(window[:length])
+                if offset is not None:
+                    end = start + length
+                    starts.append(start)
+                    lengths.append(length)
+                    offsets.append(offset)
+                    break
+        firsts = np.array(starts, np.int64)
+        sizes = np.array(lengths, np.int64)
+        places = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return Phrases(firsts, np.array(offsets, np.int64), np.repeat(firsts, sizes) + places)
+
+    def _number(self, word: str) -> int:
+        return self.numbers.setdefault(self.base(word), len(self.numbers) + 1)
+
+
+def phrase_words(lemma: str) -> Sequence[str] | None:
+    """The words of a lemma as a tokeniser cuts them; None for a single word or one that would mislead.
+
+    Periods go ("st._bernard"), hyphens are blanks ("t-shirt"). Phrases that no caption spells out (with
+    other marks) are left out, and so are nouns made of a verb and its particle with a hyphen, and names
+    that begin with an article.
+    """
+    words = [word.replace(".", "") for word in _SEPARATORS.split(lemma)]
+    if len(words) < 2 or not all(re.fullmatch(r"[a-z0-9]+(?:'[a-z]+)?", word) for word in words):
+        return None
+    if words[0] in ARTICLES or ("-" in lemma and words[-1] in PARTICLES):
+        return None
+    return words
+
+
+def _slots(firsts: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    slots: np.ndarray = ((firsts * _MIXER) ^ (seconds * 31)) % _PAIR_SLOTS
+    return slots

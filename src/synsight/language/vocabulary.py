@@ -1,0 +1,247 @@
+"""The vocabulary: which synsets are classes, what they are called, how often they were seen.
+
+A table with a row a class, kept as a Parquet file that may be edited by hand: names may be changed freely;
+rows may not be removed or re-ordered, since models and the catalog's columns count on the class numbers.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from synsight.data.catalog import Catalog
+from synsight.errors import DataError
+from synsight.files import replacing
+from synsight.language.wordnet import NounTable, key_of, offset_of
+
+SCHEMA = pa.schema(
+    [("class", pa.int32()), ("key", pa.string()), ("name", pa.string()), ("count", pa.int64())]
+)
+MAX_SHARE = 0.5
+"""With hypernyms, a class on more than half of the captions ("object", "whole") teaches nothing."""
+DIGEST_FIELD = b"synsight.vocabulary"
+"""Metadata of a catalog's words column: the digest of the vocabulary that its numbers belong to."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Named classes.
+
+    Attributes:
+        name: As in the column `words_<name>`.
+        table: Columns `class` (int32, 0 to C - 1 in order), `key` ("wn30:n02084071"), `name` (readable,
+            unique), `count` (int64: rows of the train split that have it).
+    """
+
+    name: str
+    table: pa.Table
+
+    def __post_init__(self) -> None:
+        check_table(self.table, f"vocabulary {self.name!r}")
+
+    def __len__(self) -> int:
+        """Number of classes, C."""
+        return int(self.table.num_rows)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Readable names in class order."""
+        names: list[str] = self.table["name"].to_pylist()
+        return names
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Synset keys in class order."""
+        keys: list[str] = self.table["key"].to_pylist()
+        return keys
+
+    @cached_property
+    def offsets(self) -> list[int]:
+        """WordNet offsets in class order."""
+        return [offset_of(key) for key in self.keys]
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex digits that identify which class is which synset; names and counts do not matter."""
+        return hashlib.sha256("\n".join(self.keys).encode()).hexdigest()[:12]
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as Parquet, atomically.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        with replacing(Path(path)) as temporary:
+            pq.write_table(self.table.replace_schema_metadata({"name": self.name}), temporary)
+
+    @staticmethod
+    def load(path: str | Path) -> "Vocabulary":
+        """Read a saved, perhaps edited, table.
+
+        Raises:
+            DataError: The file is missing or no vocabulary; says what is wrong in which row.
+        """
+        path = Path(path)
+        try:
+            table = pq.read_table(path)
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: expected a vocabulary, found nothing; run `synsight words` first."
+            ) from None
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(
+                f"{path}: expected a vocabulary as a Parquet file, found something else ({error}); "
+                "run `synsight words` again."
+            ) from None
+        name = (table.schema.metadata or {}).get(b"name", path.stem.encode()).decode()
+        check_table(table, str(path))
+        return Vocabulary(name, table.select(SCHEMA.names).cast(SCHEMA))
+
+
+def build_vocabulary(
+    counts: Mapping[int, int], *, name: str, min_count: int, max_count: float = float("inf")
+) -> Vocabulary:
+    """The synsets that were counted often enough, the most frequent first.
+
+    Args:
+        counts: Synset offset -> rows that have it.
+        name: Name of the vocabulary.
+        min_count: Fewest rows of a class.
+        max_count: Most rows of a class.
+    """
+    kept = sorted(
+        ((offset, count) for offset, count in counts.items() if min_count <= count <= max_count),
+        key=lambda pair: (-pair[1], pair[0]),
+    )
+    offsets = [offset for offset, _ in kept]
+    table = pa.table(
+        [
+            list(range(len(kept))),
+            [key_of(offset) for offset in offsets],
+            unique_names(offsets),
+            [count for _, count in kept],
+        ],
+        schema=SCHEMA,
+    )
+    return Vocabulary(name, table)
+
+
+def default_min_count(rows: int) -> int:
+    """The fewest rows of a class for a train split of so many rows: 1 in 6,000, at least 3, at most 500.
+
+    CatLIP's threshold is 500 on CC3M's 2.9 million captions (about 1 in 6,000) and stays 500 on 1.3
+    billion. On small sets three images are the least from which anything can be learnt that is not the
+    image itself.
+    """
+    return min(max(3, round(rows / 6000)), 500)
+
+
+def unique_names(offsets: list[int]) -> list[str]:
+    """A readable name for each synset; those that share one get what they are a kind of: "crane (lifting
+    device)".
+    """
+    table = NounTable.load()
+    names = [table.name(offset) for offset in offsets]
+    for level in (1, 2):
+        seen = Counter(name.lower() for name in names)
+        names = [
+            f"{table.name(offset)} ({_above(offset, level)})" if seen[name.lower()] > 1 else name
+            for offset, name in zip(offsets, names, strict=True)
+        ]
+    seen = Counter(name.lower() for name in names)
+    return [
+        f"{name} [n{offset:08d}]" if seen[name.lower()] > 1 else name
+        for offset, name in zip(offsets, names, strict=True)
+    ]
+
+
+def load_vocabulary(catalog: Catalog, name: str = "synset") -> Vocabulary:
+    """The vocabulary that the numbers in a catalog's column `words_<name>` belong to.
+
+    Raises:
+        DataError: The catalog has no such words, or their vocabulary is gone.
+    """
+    column = f"words_{name}"
+    if column not in catalog.columns:
+        raise DataError(
+            f"{catalog.path}: there is no column {column!r}; run `synsight words {catalog.path}` first."
+        )
+    digest = (catalog.schema.field(column).metadata or {}).get(DIGEST_FIELD, b"").decode()
+    for path in (vocabulary_path(catalog, name), archived_path(catalog, name, digest)):
+        if path.exists():
+            vocabulary = Vocabulary.load(path)
+            if vocabulary.digest == digest:
+                return vocabulary
+    raise DataError(
+        f"{vocabulary_path(catalog, name)}: expected the vocabulary {digest} that {column!r} was made with, "
+        "found another or none; undo changes to its keys, or run `synsight words` again."
+    )
+
+
+def vocabulary_path(catalog: Catalog, name: str) -> Path:
+    """Where the vocabulary of the newest words is, for people to read and edit."""
+    return catalog.work_folder / f"vocabulary_{name}.parquet"
+
+
+def archived_path(catalog: Catalog, name: str, digest: str) -> Path:
+    """Where each vocabulary stays for the versions of the catalog that use it."""
+    return catalog.work_folder / "vocabularies" / f"{name}-{digest}.parquet"
+
+
+def check_table(table: pa.Table, place: str) -> None:
+    """Check that a table is a vocabulary.
+
+    Raises:
+        DataError: It is not; says what was expected and which row is wrong.
+    """
+    for field in SCHEMA:
+        if field.name not in table.column_names:
+            found = ", ".join(table.column_names) or "none"
+            raise DataError(f"{place}: expected a column {field.name!r}, found {found}; it is no vocabulary.")
+        try:
+            column = table[field.name].cast(field.type)
+        except pa.ArrowException:
+            raise DataError(
+                f"{place}: expected column {field.name!r} as {field.type}, "
+                f"found {table[field.name].type}; put it right."
+            ) from None
+        if column.null_count:
+            row = pc.index(pc.is_null(column), True).as_py()
+            raise DataError(f"{place}: column {field.name!r} is empty in row {row}; fill it in.")
+    for row, number in enumerate(table["class"].to_pylist()):
+        if number != row:
+            raise DataError(
+                f"{place}: expected class {row} in row {row}, found {number}; "
+                "classes count from 0 without gaps: change names only, and leave the rows as they are."
+            )
+    for name in ("key", "name"):
+        seen: dict[str, int] = {}
+        for row, value in enumerate(table[name].to_pylist()):
+            if value in seen:
+                raise DataError(
+                    f"{place}: {name} {value!r} stands in rows {seen[value]} and {row}; each must be unique."
+                )
+            seen[value] = row
+    for row, key in enumerate(table["key"].to_pylist()):
+        try:
+            offset_of(key)
+        except DataError as error:
+            raise DataError(f"{place}, row {row}: {error}") from None
+
+
+def _above(offset: int, level: int) -> str:
+    table = NounTable.load()
+    names = []
+    for _ in range(level):
+        parents = table.hypernyms(offset)
+        if not parents:
+            break
+        offset = parents[0]
+        names.append(table.name(offset))
+    return ", ".join(names)
