@@ -1,0 +1,111 @@
+"""The verb `pretrain`: a recipe by its name, some settings changed, trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, overload
+
+from synsight.errors import UsageError, near_names
+from synsight.recipes.catlip import catlip
+from synsight.recipes.simclr import simclr
+from synsight.recipes.supervised import supervised
+from synsight.records import RunSummary
+from synsight.training.config import RunConfig, read_config
+from synsight.training.dry_run import DryRun, measure
+from synsight.training.run import train
+from synsight.training.settings import override
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    "simclr": simclr,
+    "catlip": catlip,
+    "supervised": supervised,
+}
+
+
+@overload
+def pretrain(
+    recipe: str | None = None,
+    *,
+    data: str | Path | None = None,
+    out: str | Path,
+    resume: bool = False,
+    dry_run: Literal[False] = False,
+    config: RunConfig | str | Path | None = None,
+    **overrides: object,
+) -> RunSummary: ...
+
+
+@overload
+def pretrain(
+    recipe: str | None = None,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    dry_run: Literal[True],
+    config: RunConfig | str | Path | None = None,
+    **overrides: object,
+) -> DryRun: ...
+
+
+def pretrain(
+    recipe: str | None = None,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
+    config: RunConfig | str | Path | None = None,
+    **overrides: object,
+) -> RunSummary | DryRun:
+    """Pretrain an encoder on a catalog.
+
+    Args:
+        recipe: A name of `RECIPES`. Not needed with `config`, or to resume a run with its own settings.
+        data: The catalog's folder.
+        out: The run's folder: new or empty, or that of the run to resume. Not needed for a dry run.
+        resume: Go on with the run in `out`; begins it when the folder is empty, does nothing when it is
+            finished.
+        dry_run: Measure a few steps and return what the run would cost; nothing is written.
+        config: A whole config, or the path of a config.yaml, in place of a recipe.
+        overrides: Settings to change by dotted path, as `epochs=5` or `**{"optim.lr": 1e-3}`; strings are
+            converted.
+
+    Returns:
+        Where the model is and how the run went; for a dry run its cost.
+
+    Raises:
+        UsageError: An unknown recipe or setting.
+        ConfigError: A setting out of its range.
+        DataError: The catalog lacks what the recipe needs.
+        TrainingError: The run cannot go on, or the folder is another run's.
+        Interrupted: Stopped from outside; the work so far is saved.
+    """
+    if out is None and not dry_run:
+        raise UsageError("pretrain needs a folder for the run; give --out RUN (out=...).")
+    changes = dict(overrides) if data is None else {"data": str(data), **overrides}
+    settings = override(_begin(recipe, config, out if resume else None), changes)
+    if not settings.data:
+        raise UsageError("pretrain needs a catalog; give --data CATALOG (data=...).")
+    if dry_run:
+        return measure(settings)
+    assert out is not None
+    return train(settings, out=out, resume=resume)
+
+
+def _begin(recipe: str | None, config: RunConfig | str | Path | None, run: str | Path | None) -> RunConfig:
+    if config is not None:
+        return config if isinstance(config, RunConfig) else read_config(Path(config))
+    # A resumed run begins from its own settings, so that nobody has to remember what was changed then.
+    if run is not None and (saved := Path(run) / "config.yaml").exists():
+        begun = read_config(saved)
+        if recipe is not None and recipe != begun.recipe:
+            raise UsageError(
+                f"{run}: this run began with the recipe {begun.recipe!r}, not {recipe!r}; resume it with "
+                "that one, or start a new run in another folder."
+            )
+        return begun
+    if recipe is None:
+        raise UsageError(f"pretrain needs a recipe; known: {', '.join(sorted(RECIPES))}.")
+    if recipe not in RECIPES:
+        raise UsageError(f"no recipe is called {recipe!r}; {near_names(recipe, RECIPES)}")
+    return RECIPES[recipe]()
