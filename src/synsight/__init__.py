@@ -1,0 +1,60 @@
+"""From images and their messy captions to a vision model of your own that says in words what it sees.
+
+Every verb of the command line is a function here: `sample`, `ingest`, `words`, `pretrain`, `embed`,
+`evaluate`, `pilot`. `load` opens a model, `Catalog` a catalog. Names are looked up when first used, since
+torch takes seconds to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synsight.data.catalog import Catalog
+    from synsight.data.ingestion import ingest
+    from synsight.data.samples import sample
+    from synsight.evaluation import evaluate
+    from synsight.language.labelling import words
+    from synsight.models import load
+    from synsight.models.features import embed
+    from synsight.recipes.pretrain import pretrain
+    from synsight.workflow.pilot import pilot
+
+_HOMES = {
+    "Catalog": "synsight.data.catalog",
+    "embed": "synsight.models.features",
+    "evaluate": "synsight.evaluation",
+    "ingest": "synsight.data.ingestion",
+    "load": "synsight.models",
+    "pilot": "synsight.workflow",
+    "pretrain": "synsight.recipes",
+    "sample": "synsight.data.samples",
+    "words": "synsight.language.labelling",
+}
+
+__all__ = [
+    "Catalog",
+    "embed",
+    "evaluate",
+    "ingest",
+    "load",
+    "pilot",
+    "pretrain",
+    "sample",
+    "words",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("synsight")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synsight' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

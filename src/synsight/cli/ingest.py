@@ -1,0 +1,81 @@
+"""`synsight ingest`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from synsight.cli.console import Flag, Json, count_text, show
+from synsight.records import IngestSummary, as_json
+
+
+def ingest(
+    source: str,
+    *,
+    out: Path,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    keywords_column: str | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    split_column: str | None = None,
+    strict: Flag = False,
+    json: Json = False,
+) -> None:
+    """Read images and their texts into a catalog.
+
+    Run it again after an interruption: it goes on where it was.
+
+    Args:
+        source: A folder of images (with metadata.csv or .jsonl, if there is one), or a table: CSV, TSV,
+            JSONL, Parquet.
+        out: Folder of the catalog.
+        image_column: Column with paths or bytes; guessed from its name unless given, as are the others.
+        caption_column: Column with the captions.
+        keywords_column: Column with the keywords.
+        label_column: Column with the labels.
+        group_column: Column whose rows belong together (lot, patient, camera) and never straddle splits.
+        split_column: Column that says train, val or test.
+        strict: Stop at the first broken row instead of counting it.
+        json: Print one JSON object.
+    """
+    from synsight.data.ingestion import ingest as run
+
+    summary = run(
+        source,
+        out=out,
+        image_column=image_column,
+        caption_column=caption_column,
+        keywords_column=keywords_column,
+        label_column=label_column,
+        group_column=group_column,
+        split_column=split_column,
+        strict=strict,
+    )
+    show_ingest(summary, as_json=json)
+
+
+def show_ingest(summary: IngestSummary, *, as_json: bool) -> None:
+    """Print what was read."""
+    show(_json(summary), as_json=as_json, table=lambda: _table(summary))
+
+
+def _json(summary: IngestSummary) -> dict[str, object]:
+    return as_json(summary)
+
+
+def _table(summary: IngestSummary) -> Iterator[RenderableType]:
+    from synsight.reports import fact_table
+
+    facts: dict[str, object] = {
+        "catalog": summary.catalog,
+        "rows": summary.rows,
+        "rejected": summary.rejected,
+    }
+    if summary.reasons:
+        facts["reasons"] = f"{count_text(summary.reasons)} (listed in rejected.parquet)"
+    facts["splits"] = count_text(summary.splits)
+    facts["columns"] = ", ".join(
+        name if name == origin else f"{name} from {origin}" for name, origin in summary.columns.items()
+    )
+    yield fact_table(facts)

@@ -1,0 +1,109 @@
+"""The pilot's third step: test images that nothing has seen, and training from scratch to compare with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from synsight.evaluation import (
+    difference_results,
+    evaluate,
+    mean_over_draws,
+    read_predictions,
+    read_results,
+    write_evaluation,
+)
+from synsight.finetuning import supervised_baseline
+from synsight.records import Gate, Result
+from synsight.workflow.data_step import READS_WORDS, Data
+from synsight.workflow.gates import proof_gate
+from synsight.workflow.pretraining_step import UNTRAINED, Runs
+from synsight.workflow.state import PilotState
+
+SCRATCH = "supervised from scratch"
+
+LENGTHS = frozenset({"epochs", "steps"})
+"""The baseline takes as many steps as the run it is compared with, whatever made that number."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured on the test rows."""
+
+    gate: Gate
+    results: list[Result]
+    """Means over draws, then the paired differences, the deciding one first."""
+
+
+@dataclass
+class ProofStep:
+    """The judged model against the untrained encoder, the other runs, and training from scratch."""
+
+    out: Path
+    state: PilotState
+    changes: Mapping[str, Any]
+    data: Data
+    runs: Runs
+
+    def run(self) -> Proof:
+        """Measure what is not measured yet, and write results.json and predictions.parquet."""
+        scratch, frozen = self.out / "supervised", self.out / "evaluation"
+        self.state.once("supervised", lambda: len(self.train_from_scratch(scratch)))
+        self.state.once("evaluation", lambda: len(self.evaluate(frozen)))
+        measured = [*read_results(frozen), *read_results(scratch)]
+        predictions = pa.concat_tables([read_predictions(frozen), read_predictions(scratch)])
+        means = mean_over_draws(measured, predictions)
+        order = [UNTRAINED, SCRATCH, *(run.name for run in self.runs.runs)]
+        means.sort(key=lambda one: order.index(one.model))
+        judged = self.runs.runs[-1].name
+        rivals = [SCRATCH, *(name for name in order if name not in (SCRATCH, judged))]
+        found = [
+            one
+            for rival in rivals
+            for one in difference_results(means, predictions, model=judged, against=rival)
+        ]
+        found.sort(key=lambda one: (one.metric != "acc1_difference", one.n_labels is None))
+        results = [*means, *found]
+        write_evaluation(self.out, results, predictions, settings=self.state.settings)
+        subject = subject_of(self.state.settings["recipes"])
+        gate = proof_gate(
+            means, differences=[one for one in found if one.metric.startswith("acc1")], subject=subject
+        )
+        return Proof(gate, results)
+
+    def train_from_scratch(self, out: Path) -> list[Result]:
+        """The baseline on the same few labels, with as many steps as the judged run."""
+        settings = self.state.settings
+        return supervised_baseline(
+            self.data.catalog,
+            label=settings["label"],
+            out=out,
+            steps=self.runs.runs[-1].steps,
+            labels_per_class=settings["labels_per_class"],
+            draws=settings["draws"],
+            seed=settings["seed"],
+            name=SCRATCH,
+            **{name: value for name, value in self.changes.items() if name not in LENGTHS},
+        )
+
+    def evaluate(self, out: Path) -> list[Result]:
+        """All frozen encoders on the same questions."""
+        settings = self.state.settings
+        names = {self.runs.untrained: UNTRAINED} | {run.model: run.name for run in self.runs.runs}
+        return evaluate(
+            list(names),
+            data=self.data.catalog,
+            label=settings["label"],
+            out=out,
+            labels_per_class=(settings["labels_per_class"],),
+            draws=settings["draws"],
+            seed=settings["seed"],
+            names=names,
+        )
+
+
+def subject_of(recipes: list[str]) -> str:
+    """What the verdict is about."""
+    return "Captions" if recipes[-1] in READS_WORDS else "Pretraining"
