@@ -263,3 +263,17 @@ def test_one_input_gives_one_content(tmp_path):
     one, other = Catalog.open(tmp_path / "one"), Catalog.open(tmp_path / "other")
     assert one.fingerprint(one.columns) == other.fingerprint(other.columns)
     assert one.table(one.columns).equals(other.table(other.columns))
+
+
+def test_a_column_that_shares_its_file_with_lists_can_be_replaced(tmp_path):
+    schema = pa.schema([("id", pa.string()), ("caption", pa.string()), ("keywords", pa.list_(pa.string()))])
+    rows = pa.table({"id": ["a", "b"], "caption": ["x", "y"], "keywords": [["k"], []]}, schema=schema)
+    commit = Commit(verb="test")
+    catalog = Catalog.create(tmp_path / "cat", schema, commit=commit)
+    catalog.append(catalog.write_fragment(rows.to_batches()[0]), commit=commit)
+    new = pa.record_batch([pa.array(["z", None])], names=["caption"])
+    catalog.add_columns(new.schema, [new], commit=commit)
+    assert catalog.table(["caption", "keywords"]).to_pydict() == {
+        "caption": ["z", None],
+        "keywords": [["k"], []],
+    }

@@ -28,7 +28,7 @@ def evaluate(
         data: The catalog's folder.
         label: Column with the classes.
         out: Folder for results.json, results.parquet and predictions.parquet.
-        tasks: What to ask, with commas between: knn, linear, fewshot.
+        tasks: What to ask, with commas between: knn, linear, fewshot, curve (fewshot at 1, 5, 10 and 50).
         labels_per_class: Labels of the few-label task, with commas between, as 1,5,10,50.
         draws: How often the few labels are drawn.
         seed: Of the draws and the intervals.
@@ -52,7 +52,8 @@ def evaluate(
 
 
 def _table(results: list[Result], out: Path) -> Iterator[RenderableType]:
+    from synsight.evaluation import mean_over_draws, read_predictions
     from synsight.reports import terminal_table
 
-    yield terminal_table(results)
+    yield terminal_table(mean_over_draws(results, read_predictions(out)))
     yield f"records: {out / 'results.json'}"

@@ -549,6 +549,13 @@ class Catalog:
         kept = [field for field in self.schema if field.name not in names]
         if len(kept) == len(self.schema):
             return self._dataset
+        if _renames(self._dataset.lance_schema, LanceSchema.from_pyarrow(pa.schema(kept))):
+            # A projection from Arrow's schema numbers the fields anew, which a column that shares its file
+            # with lists does not bear; Lance's own drop keeps the numbers, as a version of its own.
+            self._dataset.drop_columns([name for name in self.columns if name in names])
+            self.refresh()
+            self._sync_version(self._dataset)
+            return self._dataset
         operation = LanceOperation.Project(pa.schema(kept))
         detached = lance.LanceDataset.commit(
             self._dataset, Transaction(self.version, operation), detached=True
