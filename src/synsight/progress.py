@@ -38,9 +38,7 @@ class _RichBar:
 
 
 @contextmanager
-def progress_bar(
-    description: str, *, total: float | None = None, shown: bool = True
-) -> Iterator[Bar]:
+def progress_bar(description: str, *, total: float | None = None, shown: bool = True) -> Iterator[Bar]:
     """Show a bar on stderr while the block runs.
 
     Args:

@@ -34,9 +34,9 @@ def test_all_of_wordnet_has_unique_names():
 
 
 @pytest.mark.parametrize(
-    ("rows", "count"), [(100, 3), (18_000, 3), (60_000, 10), (2_900_000, 483), (10**9, 500)]
+    ("rows", "count"), [(100, 5), (18_000, 5), (60_000, 10), (2_900_000, 483), (10**9, 500)]
 )
-def test_the_default_threshold_is_one_in_6000_between_3_and_500(rows, count):
+def test_the_default_threshold_is_one_in_6000_between_5_and_500(rows, count):
     assert default_min_count(rows) == count
 
 

@@ -8,7 +8,7 @@ from tiny import SETTINGS, tiny_config
 
 from synsight.data.catalog import Catalog
 from synsight.errors import ConfigError, UsageError
-from synsight.recipes import pretrain
+from synsight.recipes import RECIPES, pretrain
 from synsight.training import read_config
 
 
@@ -65,3 +65,10 @@ def test_what_is_missing_is_asked_for(catalog: Catalog, tmp_path: Path):
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_trained(catalog: Catalog, tmp_path: Path):
     with pytest.raises(ConfigError, match="batch_size 500 is larger than the 76 rows"):
         pretrain(config=tiny_config("simclr", catalog.path, batch_size=500), out=tmp_path / "run")
+
+
+def test_a_recipe_fits_its_batch_and_its_length_to_a_small_catalog(catalog: Catalog):
+    tiny = {"encoder": SETTINGS["encoder"], "image_size": 16}
+    cost = pretrain("simclr", data=catalog.path, dry_run=True, **tiny)
+    assert cost.steps == RECIPES["simclr"]().least_steps  # 76 rows are one batch, ten epochs ten steps
+    assert pretrain("simclr", data=catalog.path, dry_run=True, epochs=3, **tiny).steps == 3

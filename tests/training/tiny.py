@@ -21,6 +21,7 @@ SETTINGS: dict[str, object] = {
     "image_size": 16,
     "batch_size": 16,
     "epochs": 2,
+    "least_steps": 0,
     "precision": "fp32",
     "workers": 0,
     "log_every": 1,

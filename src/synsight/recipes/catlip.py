@@ -17,9 +17,12 @@ def catlip() -> RunConfig:
     return RunConfig(
         recipe="catlip",
         method=CatLIPConfig(),
-        views=ViewsConfig(kind="catlip", min_area=0.25),
-        epochs=20,
+        views=ViewsConfig(kind="catlip", min_area=0.4),
+        encoder="resnet10t",
+        image_size=64,
+        epochs=10,
+        least_steps=300,
         batch_size=128,
-        optim=OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05),
-        schedule=ScheduleConfig(warmup=0.05),
+        optim=OptimConfig(name="adamw", lr=4e-3, weight_decay=0.05),
+        schedule=ScheduleConfig(warmup=0.1),
     )

@@ -1,9 +1,11 @@
 """The verb `pretrain`: a recipe by its name, some settings changed, trained."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
+from synsight.data.catalog import Catalog
 from synsight.errors import UsageError, near_names
 from synsight.recipes.catlip import catlip
 from synsight.recipes.simclr import simclr
@@ -83,9 +85,13 @@ def pretrain(
     if out is None and not dry_run:
         raise UsageError("pretrain needs a folder for the run; give --out RUN (out=...).")
     changes = dict(overrides) if data is None else {"data": str(data), **overrides}
+    if "epochs" in changes:  # who names a length gets that length
+        changes.setdefault("least_steps", 0)
     settings = override(_begin(recipe, config, out if resume else None), changes)
     if not settings.data:
         raise UsageError("pretrain needs a catalog; give --data CATALOG (data=...).")
+    if config is None and "batch_size" not in changes:
+        settings = _with_fitting_batch(settings)
     if dry_run:
         return measure(settings)
     assert out is not None
@@ -109,3 +115,9 @@ def _begin(recipe: str | None, config: RunConfig | str | Path | None, run: str |
     if recipe not in RECIPES:
         raise UsageError(f"no recipe is called {recipe!r}; {near_names(recipe, RECIPES)}")
     return RECIPES[recipe]()
+
+
+def _with_fitting_batch(settings: RunConfig) -> RunConfig:
+    """A recipe's batch is a default: a catalog with fewer rows is one batch."""
+    rows = Catalog.open(settings.data).count_rows(settings.where)
+    return replace(settings, batch_size=rows) if 2 <= rows < settings.batch_size else settings

@@ -18,10 +18,13 @@ def simclr() -> RunConfig:
         recipe="simclr",
         method=SimCLRConfig(temperature=0.2, projection_dim=128),
         views=ViewsConfig(kind="simclr", count=2),
-        epochs=20,
+        encoder="resnet10t",
+        image_size=64,
+        epochs=10,
+        least_steps=300,
         batch_size=128,
-        optim=OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05),
-        schedule=ScheduleConfig(warmup=0.05),
+        optim=OptimConfig(name="adamw", lr=4e-3, weight_decay=0.05),
+        schedule=ScheduleConfig(warmup=0.1),
     )
 
 

@@ -17,10 +17,13 @@ def supervised(label: str = "label") -> RunConfig:
     return RunConfig(
         recipe="supervised",
         method=SupervisedConfig(label_smoothing=0.1),
-        views=ViewsConfig(kind="catlip", min_area=0.25),
+        views=ViewsConfig(kind="catlip", min_area=0.4),
         label=label,
-        epochs=20,
+        encoder="resnet10t",
+        image_size=64,
+        epochs=10,
+        least_steps=300,
         batch_size=128,
-        optim=OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05),
-        schedule=ScheduleConfig(warmup=0.05),
+        optim=OptimConfig(name="adamw", lr=4e-3, weight_decay=0.05),
+        schedule=ScheduleConfig(warmup=0.1),
     )

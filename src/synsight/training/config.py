@@ -134,8 +134,10 @@ class RunConfig:
     image_size: int = 64
     """Side of the square the encoder sees, in pixels."""
     epochs: int = 20
+    least_steps: int = 0
+    """A small catalog is passed through more often than `epochs` says, until the run has this many steps."""
     steps: int | None = None
-    """Length of the run in steps, in place of `epochs`."""
+    """Length of the run in steps, in place of `epochs` and `least_steps`."""
     batch_size: int = 128
     """Images a step, over all processes."""
     seed: int = 0
@@ -153,6 +155,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in ("image_size", "epochs", "log_every"):
             _check(getattr(self, name) > 0, f"{name} must be at least 1", getattr(self, name))
+        _check(self.least_steps >= 0, "least_steps must be at least 0", self.least_steps)
         _check(self.steps is None or self.steps > 0, "steps must be at least 1 or none", self.steps)
         _check(self.batch_size > 1, "batch_size must be at least 2", self.batch_size)
         _check(self.workers is None or self.workers >= 0, "workers must be at least 0 or none", self.workers)

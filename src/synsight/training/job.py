@@ -126,7 +126,7 @@ def prepare(
     if config.optim.ema_decay is not None:
         average = WeightAverage(method, decay=config.optim.ema_decay)
     monitor, reason = build_monitor(config, catalog, rows=positions)
-    total_steps = config.steps or config.epochs * plan.steps_per_epoch
+    total_steps = config.steps or max(config.epochs * plan.steps_per_epoch, config.least_steps)
     monitor_every = total_steps
     if monitor is not None:
         monitor_every = monitor.every_steps(
