@@ -16,7 +16,7 @@ setup: .venv/installed
 	@touch $@
 
 demo: setup
-	$(BIN)/synsight pilot emoji --label category --text-columns caption,keywords --out $(DEMO) --yes
+	$(BIN)/synsight pilot emoji --label category --text-columns caption,keywords --image-size 48 --out $(DEMO) --yes
 
 test: setup lint types imports docs unit
 
@@ -31,7 +31,7 @@ imports:
 	$(BIN)/lint-imports
 
 docs:
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 unit:
 	$(BIN)/pytest
