@@ -5,7 +5,8 @@ labels and on a few of each class for as many steps as CatLIP, and every encoder
 test rows and the same draws. Printed: means over the seeds, and paired differences with 95% intervals that
 draw the test groups (concepts) again. What is finished in the output folder is not repeated.
 
-    python benchmarks/transfer.py --data emoji --label category --out transfer/
+    python benchmarks/transfer.py --data emoji --label category --text-columns caption,keywords \\
+        --set image_size=48 --out transfer/
 
 What it leaves out: other encoders, other image sizes, tuning of any of the recipes on this label, and the
 spread over training seeds in the intervals (the values of the seeds stand beside the mean).
@@ -44,7 +45,7 @@ CATLIP, SIMCLR, RANDOM, SCRATCH = "CatLIP", "SimCLR", "random encoder", "supervi
 def main() -> None:
     arguments = _arguments()
     out: Path = arguments.out
-    data = _catalog(arguments.data, out)
+    data = _catalog(arguments.data, out, arguments.text_columns.split(","))
     changes = dict(change.split("=", 1) for change in arguments.set)
     runs = {}
     for seed in range(arguments.seeds):
@@ -112,12 +113,12 @@ def _one_seed(
     return runs
 
 
-def _catalog(name: str, out: Path) -> Path:
+def _catalog(name: str, out: Path, text_columns: Sequence[str]) -> Path:
     path = out / name if name in SAMPLES else Path(name)
     if name in SAMPLES:
         sample(name, out=path)
     if "words_synset" not in Catalog.open(path).columns:
-        words(path)
+        words(path, text_columns=text_columns)
     return path
 
 
@@ -195,6 +196,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="emoji", help="a catalog's folder, or the name of a sample")
     parser.add_argument("--label", default="category")
+    parser.add_argument(
+        "--text-columns", default="caption", help="columns to find words in, with commas between"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=3)
