@@ -37,7 +37,7 @@ from synsight.finetuning import supervised_baseline
 from synsight.language import words
 from synsight.recipes import pretrain
 from synsight.records import Result, RunSummary, as_json
-from synsight.reports.summary import difference_sentence, result_table
+from synsight.reports.summary import result_table
 
 CATLIP, SIMCLR, RANDOM, SCRATCH = "CatLIP", "SimCLR", "random encoder", "supervised from scratch"
 
@@ -151,7 +151,7 @@ def _page(
         "",
         "## Paired differences",
         "",
-        *(f"- {difference_sentence(one)}" for one in gains),
+        *(f"- {_gain(one)}" for one in gains),
         "",
         "## Made by",
         "",
@@ -162,6 +162,14 @@ def _page(
         "",
     ]
     return "\n".join(lines)
+
+
+def _gain(one: Result) -> str:
+    labels = "all labels" if one.n_labels is None else f"{one.n_labels} labels a class"
+    return (
+        f"{one.model} minus {one.details['against']}, {one.task}, {labels}: {one.value:+.3f} "
+        f"[{one.ci_low:+.3f}, {one.ci_high:+.3f}]"
+    )
 
 
 def _cell(cell: Result | None) -> str:

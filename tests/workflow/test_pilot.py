@@ -51,7 +51,9 @@ def test_every_model_answers_every_question_it_can(done):
     asked = {(one.model, one.task) for one in done.results if one.metric == "acc1"}
     frozen = {"random encoder, frozen", "SimCLR (images only)", "CatLIP (captions)"}
     expected = {(name, task) for name in frozen for task in ("knn", "linear", "fewshot")}
-    assert asked == expected | {("supervised from scratch", "supervised")}
+    assert asked == expected | {("supervised from scratch", task) for task in ("knn", "supervised")}
+    of_scratch = [one.n_labels for one in done.results if one.metric == "acc1" and one.task == "supervised"]
+    assert sorted(of_scratch, key=str) == [5, None]
 
 
 def test_the_deciding_difference_is_that_to_training_from_scratch(done):

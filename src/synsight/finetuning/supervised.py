@@ -82,7 +82,10 @@ def supervised_baseline(
     settings = {
         "catalog": str(catalog.path),
         "catalog_version": catalog.version,
-        "models": [{"name": name, "source": str(out / run_name(question))} for question in asked],
+        "models": [
+            {"name": name, "source": str(out / run_name(question.n_labels, question.seed))}
+            for question in asked
+        ],
         "tasks": [TASK],
         "labels_per_class": [labels_per_class] if few else [],
         "draws": len(asked),
@@ -94,10 +97,9 @@ def supervised_baseline(
     return results
 
 
-def run_name(question: Question) -> str:
-    """Folder of one run: "all_labels_seed_0" or "10_labels_seed_0"."""
-    labels = "all" if question.n_labels is None else str(question.n_labels)
-    return f"{labels}_labels_seed_{question.seed}"
+def run_name(n_labels: int | None, seed: int) -> str:
+    """Folder of one run below `out`: "all_labels_seed_0" or "10_labels_seed_0"."""
+    return f"{'all' if n_labels is None else n_labels}_labels_seed_{seed}"
 
 
 def _trained(
@@ -106,7 +108,9 @@ def _trained(
     draw = drawn_rows(splits, question)
     rows = splits.train if draw is None else splits.train.take(draw.rows)
     config = _run_config(config, question, rows)
-    summary = train(config, out=out / run_name(question), rows=rows.positions, resume=True)
+    summary = train(
+        config, out=out / run_name(question.n_labels, question.seed), rows=rows.positions, resume=True
+    )
     asked = splits.test if draw is None else splits.test.take(np.isin(splits.test.labels, draw.classes))
     began = time.perf_counter()
     probabilities = predict_rows(load(summary.model), catalog, asked, splits.class_names)

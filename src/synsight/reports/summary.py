@@ -14,7 +14,7 @@ DIFFERENCE = "_difference"
 
 CHANCE = "chance / most frequent"
 
-TASK_TITLES = {"knn": "kNN", "linear": "linear", "supervised": "trained on labels"}
+TASK_TITLES = {"knn": "kNN"}
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ class Verdict:
 def result_table(results: Sequence[Result], *, metric: str = "acc1") -> ResultTable:
     """Arrange the results of one metric as models by questions, both in the order of first appearance.
 
-    Few-label results share a column with networks trained on the same number of labels. Where several records
-    answer one question, the mean over draws is taken if a record holds it, else the lowest seed.
+    A network trained from scratch stands in the column of the probe with as many labels: few, or all of them
+    (the linear probe's). Where several records answer one question, the mean over draws is taken if a record
+    holds it, else the lowest seed.
     """
     chosen = [one for one in results if one.metric == metric]
     columns = list(dict.fromkeys(_column(one) for one in chosen))
@@ -190,8 +191,9 @@ def _rival(difference: Result) -> str:
 
 
 def _column(result: Result) -> Column:
-    task = "fewshot" if result.n_labels is not None else result.task
-    return Column(task, result.metric, result.n_labels)
+    if result.n_labels is not None:
+        return Column("fewshot", result.metric, result.n_labels)
+    return Column("linear" if result.task == "supervised" else result.task, result.metric, None)
 
 
 def _answer(results: Sequence[Result], model: str, column: Column) -> Result | None:

@@ -15,7 +15,7 @@ from synsight.evaluation import (
     read_results,
     write_evaluation,
 )
-from synsight.finetuning import supervised_baseline
+from synsight.finetuning import run_name, supervised_baseline
 from synsight.records import Gate, Result
 from synsight.workflow.data_step import READS_WORDS, Data
 from synsight.workflow.gates import proof_gate
@@ -50,10 +50,15 @@ class ProofStep:
     def run(self) -> Proof:
         """Measure what is not measured yet, and write results.json and predictions.parquet."""
         scratch, frozen = self.out / "supervised", self.out / "evaluation"
-        self.state.once("supervised", lambda: len(self.train_from_scratch(scratch)))
+        few, full, seen = scratch / "few_labels", scratch / "all_labels", scratch / "neighbours"
+        few_labels = self.state.settings["labels_per_class"]
+        self.state.once("few labels from scratch", lambda: len(self.train_from_scratch(few, few_labels)))
+        self.state.once("all labels from scratch", lambda: len(self.train_from_scratch(full, None)))
+        self.state.once("neighbours of it", lambda: len(self.neighbours(full, seen)))
         self.state.once("evaluation", lambda: len(self.evaluate(frozen)))
-        measured = [*read_results(frozen), *read_results(scratch)]
-        predictions = pa.concat_tables([read_predictions(frozen), read_predictions(scratch)])
+        folders = (frozen, seen, full, few)
+        measured = [one for folder in folders for one in read_results(folder)]
+        predictions = pa.concat_tables([read_predictions(folder) for folder in folders])
         means = mean_over_draws(measured, predictions)
         order = [UNTRAINED, SCRATCH, *(run.name for run in self.runs.runs)]
         means.sort(key=lambda one: order.index(one.model))
@@ -73,19 +78,33 @@ class ProofStep:
         )
         return Proof(gate, results)
 
-    def train_from_scratch(self, out: Path) -> list[Result]:
-        """The baseline on the same few labels, with as many steps as the judged run."""
+    def train_from_scratch(self, out: Path, labels_per_class: int | None) -> list[Result]:
+        """The baseline on the same few labels, or on all, with as many steps as the judged run."""
         settings = self.state.settings
         return supervised_baseline(
             self.data.catalog,
             label=settings["label"],
             out=out,
             steps=self.runs.runs[-1].steps,
-            labels_per_class=settings["labels_per_class"],
+            labels_per_class=labels_per_class,
             draws=settings["draws"],
             seed=settings["seed"],
             name=SCRATCH,
             **{name: value for name, value in self.changes.items() if name not in LENGTHS},
+        )
+
+    def neighbours(self, baseline: Path, out: Path) -> list[Result]:
+        """k-NN over the features of the network that saw all labels."""
+        settings = self.state.settings
+        model = str(baseline / run_name(None, settings["seed"]) / "model")
+        return evaluate(
+            [model],
+            data=self.data.catalog,
+            label=settings["label"],
+            out=out,
+            tasks=("knn",),
+            seed=settings["seed"],
+            names={model: SCRATCH},
         )
 
     def evaluate(self, out: Path) -> list[Result]:
