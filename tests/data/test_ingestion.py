@@ -304,3 +304,10 @@ def test_killed_three_times_an_ingest_loses_nothing_and_finishes_exactly(torture
 @pytest.mark.parametrize("seed", range(20))
 def test_killed_a_hundred_times_an_ingest_loses_nothing(torture_source, whole, tmp_path, seed):
     survives_kills(torture_source, whole, tmp_path / "cat", seed=100 + seed, kills=5)
+
+
+def test_a_source_without_images_leaves_no_catalog_behind(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="expected images, found none"):
+        ingest(tmp_path / "empty", out=tmp_path / "cat")
+    assert not (tmp_path / "cat").exists()

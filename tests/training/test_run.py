@@ -190,14 +190,19 @@ def test_resuming_a_changed_catalog_is_refused(tmp_path: Path, monkeypatch):
 
 def test_a_run_without_labels_says_so_and_keeps_the_last_averaged_weights(tmp_path: Path, capfd):
     catalog = make_catalog(tmp_path / "cat", label=False)
-    config = tiny_config("simclr", catalog.path, **{"optim.ema_decay": 0.9, "steps": 3})
+    config = tiny_config("simclr", catalog.path, **{"optim.ema_decay": 0.9, "steps": 3, "label": None})
     summary = train(config, out=tmp_path / "run")
-    assert summary.monitor == "none: the catalog has no column 'kind'"
+    assert summary.monitor == "none: no label column was named (--label)"
     assert summary.best_value is None and summary.best_step == 3
-    assert "no k-NN monitor: the catalog has no column 'kind'" in capfd.readouterr().err
+    assert "no k-NN monitor: no label column was named" in capfd.readouterr().err
     assert not [row for row in summary.curve if row["kind"] == "monitor"]
-    plain = train(tiny_config("simclr", catalog.path, steps=3), out=tmp_path / "plain")
+    plain = train(tiny_config("simclr", catalog.path, steps=3, label=None), out=tmp_path / "plain")
     assert weights_hash(plain.run) != weights_hash(summary.run)
+
+
+def test_a_label_that_is_not_there_is_refused_with_the_near_names(catalog: Catalog, tmp_path: Path):
+    with pytest.raises(DataError, match="no column 'kinds' to monitor by; did you mean 'kind'"):
+        train(tiny_config("simclr", catalog.path, label="kinds"), out=tmp_path / "run")
 
 
 def test_the_model_is_that_of_the_best_look_not_of_the_last(catalog: Catalog, tmp_path: Path, monkeypatch):

@@ -22,6 +22,8 @@ SETTINGS: dict[str, object] = {
     "batch_size": 16,
     "epochs": 2,
     "least_steps": 0,
+    "optim.lr": 1e-3,
+    "schedule.warmup": 0.05,
     "precision": "fp32",
     "workers": 0,
     "log_every": 1,

@@ -84,7 +84,9 @@ def ingest_source(
     stage = CheckImages(schema=source.schema)
     config = {"source": name, "identity": source.identity, "columns": dict(source.columns)}
     commit = Commit(verb="ingest", config=config)
-    catalog = catalog or Catalog.create(out, stage.output_schema, commit=commit)
+    if catalog is None:
+        next(source.chunks(), None)  # a source without a row says so here, before there is a folder
+        catalog = Catalog.create(out, stage.output_schema, commit=commit)
     with catalog.ledger() as ledger:
         counts = (runner or ThreadRunner()).run(
             stage,

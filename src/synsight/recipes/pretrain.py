@@ -1,6 +1,6 @@
 """The verb `pretrain`: a recipe by its name, some settings changed, trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
@@ -15,6 +15,9 @@ from synsight.training.config import RunConfig, read_config
 from synsight.training.dry_run import DryRun, measure
 from synsight.training.run import train
 from synsight.training.settings import override
+
+LABEL = "label"
+"""The catalog's own name for what `ingest` was told is the label."""
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     "simclr": simclr,
@@ -90,8 +93,8 @@ def pretrain(
     settings = override(_begin(recipe, config, out if resume else None), changes)
     if not settings.data:
         raise UsageError("pretrain needs a catalog; give --data CATALOG (data=...).")
-    if config is None and "batch_size" not in changes:
-        settings = _with_fitting_batch(settings)
+    if config is None:
+        settings = _fitted(settings, chosen=changes)
     if dry_run:
         return measure(settings)
     assert out is not None
@@ -117,7 +120,15 @@ def _begin(recipe: str | None, config: RunConfig | str | Path | None, run: str |
     return RECIPES[recipe]()
 
 
-def _with_fitting_batch(settings: RunConfig) -> RunConfig:
-    """A recipe's batch is a default: a catalog with fewer rows is one batch."""
-    rows = Catalog.open(settings.data).count_rows(settings.where)
-    return replace(settings, batch_size=rows) if 2 <= rows < settings.batch_size else settings
+def _fitted(settings: RunConfig, *, chosen: Mapping[str, object]) -> RunConfig:
+    """A recipe with what it leaves open taken from the catalog; nothing that the user chose is touched.
+
+    A catalog with fewer rows than the batch is one batch; a column called `label` serves the monitor.
+    """
+    catalog = Catalog.open(settings.data)
+    rows = catalog.count_rows(settings.where)
+    if "batch_size" not in chosen and 2 <= rows < settings.batch_size:
+        settings = replace(settings, batch_size=rows)
+    if "label" not in chosen and settings.label is None and LABEL in catalog.columns:
+        settings = replace(settings, label=LABEL)
+    return settings

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from synsight.data.catalog import Catalog
 from synsight.data.training_data import TrainingData
 from synsight.data.views import ViewsConfig, normalise
+from synsight.errors import DataError, near_names
 from synsight.metrics import acc1, neighbour_count, unit_feature_spread, weighted_knn
 from synsight.seeding import generator
 from synsight.training.config import RunConfig
@@ -98,12 +99,18 @@ def build_monitor(
         config: The run's settings.
         catalog: Where the rows are.
         rows: Positions trained on, when they are not those of `config.where`; only these serve as neighbours.
+
+    Raises:
+        DataError: The label column that was named does not exist.
     """
     label = config.label
     if label is None:
         return None, "no label column was named (--label)"
     if label not in catalog.columns:
-        return None, f"the catalog has no column {label!r}"
+        raise DataError(
+            f"{catalog.path}: there is no column {label!r} to monitor by; "
+            f"{near_names(label, catalog.columns)}"
+        )
     train = catalog.positions(f"({config.where}) AND `{label}` IS NOT NULL")
     if rows is not None:
         train = np.intersect1d(rows, catalog.positions(f"`{label}` IS NOT NULL"))
