@@ -16,7 +16,7 @@ setup: .venv/installed
 	@touch $@
 
 demo: setup
-	$(BIN)/synsight pilot emoji --label category --text-columns caption,keywords --image-size 48 --out $(DEMO) --yes
+	$(BIN)/synsight pilot emoji --label category --text-columns caption,keywords --image-size 48 --epochs 9 --out $(DEMO) --yes
 
 test: setup lint types imports docs unit
 
