@@ -10,7 +10,8 @@ from synsight.training.config import OptimConfig, RunConfig, ScheduleConfig
 def simclr() -> RunConfig:
     """SimCLR for small images and small machines: AdamW and batches of 128 in place of LARS and 4,096.
 
-    Command: `synsight pretrain simclr --data cat/ --out run/`. Machine, time and score: see docs/results.
+    Command: `synsight pretrain simclr --data cat/ --out run/`. Emoji sample at 48 px, seed 0, two
+    cores: 2.6 minutes, linear 0.630, 10 labels a class 0.428 (docs/results/demo.md).
 
     The views are the paper's; the temperature is between its 0.1 (ImageNet, 100 epochs) and 0.5 (CIFAR-10).
     """

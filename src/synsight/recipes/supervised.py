@@ -8,8 +8,8 @@ from synsight.training.config import OptimConfig, RunConfig, ScheduleConfig
 def supervised(label: str = "label") -> RunConfig:
     """Training from scratch on labels: what a pretrained encoder has to beat.
 
-    Command: `synsight pretrain supervised --data cat/ --label label --out run/`. Machine, time and score: see
-    docs/results.
+    Command: `synsight pretrain supervised --data cat/ --label label --out run/`. Emoji
+    sample at 48 px, two cores, 300 steps on 10 labels a class: 45 seconds a draw, 0.425 (docs/results/demo.md).
 
     Args:
         label: The column to learn.
