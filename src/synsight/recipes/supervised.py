@@ -9,7 +9,7 @@ def supervised(label: str = "label") -> RunConfig:
     """Training from scratch on labels: what a pretrained encoder has to beat.
 
     Command: `synsight pretrain supervised --data cat/ --label label --out run/`. Emoji
-    sample at 48 px, two cores, 300 steps on 10 labels a class: 45 seconds a draw, 0.425 (docs/results/demo.md).
+    sample at 48 px, two cores, 300 steps on 10 labels a class: 46 seconds a draw, 0.425.
 
     Args:
         label: The column to learn.
