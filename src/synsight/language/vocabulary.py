@@ -136,8 +136,8 @@ def default_min_count(rows: int) -> int:
     """The fewest rows of a class for a train split of so many rows: 1 in 6,000, at least 5, at most 500.
 
     CatLIP's threshold is 500 on CC3M's 2.9 million captions (about 1 in 6,000) and stays 500 on 1.3
-    billion. On small sets a class of three images is often one thing drawn three times, and learning it
-    hurts: see docs/results/demo.md.
+    billion. On small sets a class of three images is often one thing drawn three times; leaving it out
+    cost nothing on validation: see docs/results/demo.md.
     """
     return min(max(5, round(rows / 6000)), 500)
 
