@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightly.loss import NTXentLoss
+from lightly.loss import DCLLoss, NTXentLoss
 from torch import Tensor
 
 from synsight.errors import ConfigError, ShapeError
@@ -101,6 +101,64 @@ def test_processes_together_have_the_loss_and_the_gradient_of_one():
 
 def _next_of(gathered, _):
     return next(gathered)
+
+
+def by_hand_with(
+    z0: Tensor, z1: Tensor, *, temperature: float, decoupled: bool, pairs: set[tuple[int, int]]
+) -> float:
+    """The definition with pairs left out of denominators, and the positive too if decoupled."""
+    views = torch.nn.functional.normalize(torch.stack([z0, z1]), dim=2)
+    losses = []
+    for view in (0, 1):
+        for i in range(len(z0)):
+            logits = {
+                (other, j): (views[view, i] @ views[other, j]).item() / temperature
+                for other in (0, 1)
+                for j in range(len(z0))
+            }
+            positive = logits[1 - view, i]
+            negatives = [x for (_, j), x in logits.items() if j != i and (i, j) not in pairs]
+            terms = negatives if decoupled else [*negatives, positive]
+            losses.append(math.log(sum(map(math.exp, terms))) - positive if terms else 0.0)
+    return sum(losses) / len(losses)
+
+
+PAIRS = [(0, 1), (1, 0), (2, 5), (3, 3), (4, 0), (4, 1), (4, 2), (4, 3), (4, 5)]
+"""Both ways, one way, an image with itself, and one image that ignores all others."""
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("pairs", [[], PAIRS])
+def test_decoupled_and_ignored_pairs_equal_the_definition_in_loops(decoupled, pairs):
+    z0, z1 = two_views()
+    index = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+    loss = nt_xent(z0, z1, temperature=0.3, decoupled=decoupled, ignore=tuple(index.T))
+    expected = by_hand_with(z0, z1, temperature=0.3, decoupled=decoupled, pairs=set(pairs))
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_decoupled_equals_lightlys():
+    z0, z1 = two_views(batch=32, dim=16, dtype=torch.float32)
+    theirs = (DCLLoss(temperature=0.2)(z0, z1) + DCLLoss(temperature=0.2)(z1, z0)) / 2
+    torch.testing.assert_close(nt_xent(z0, z1, temperature=0.2, decoupled=True), theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_an_anchor_that_ignores_all_others_costs_nothing_and_gets_no_gradient(decoupled):
+    z0, z1 = (z.requires_grad_() for z in two_views(batch=2))
+    everything = torch.tensor([0, 1]), torch.tensor([1, 0])
+    loss = nt_xent(z0, z1, decoupled=decoupled, ignore=everything)
+    loss.backward()
+    assert loss.item() == 0
+    assert (z0.grad == 0).all()
+
+
+def test_refuses_pairs_outside_of_the_batch():
+    z0, z1 = two_views(batch=4)
+    with pytest.raises(ShapeError, match=r"every column in 0\.\.3; got -1 to 2"):
+        nt_xent(z0, z1, ignore=(torch.tensor([0, 1]), torch.tensor([-1, 2])))
+    with pytest.raises(ShapeError, match=r"two vectors \[P\]; got \[1\] and \[2\]"):
+        nt_xent(z0, z1, ignore=(torch.tensor([0]), torch.tensor([1, 2])))
 
 
 def test_half_precision_is_computed_in_float32():
