@@ -12,7 +12,8 @@ def embed(model: str, catalog: Path, *, out: Path | None = None, json: Json = Fa
     """Compute a model's features of all images and keep them in the catalog.
 
     Args:
-        model: A MODEL folder, a timm name, or random:NAME for an untrained network.
+        model: A MODEL folder, a timm name, open-clip:NAME/WEIGHTS (a tag or a safetensors file), hf-hub:ID or
+            local-dir:PATH (timm's layout), or random:NAME for an untrained network.
         catalog: The catalog's folder.
         out: Also write ids and features to this Parquet file.
         json: Print one JSON object.

@@ -1,44 +1,39 @@
-"""Image backbones from timm, with stems for small images.
+"""Image backbones by the name of their architecture: timm's, and the image towers of open_clip's models.
 
 A backbone maps [B, 3, S, S] to features [B, D]; nothing wraps it, so timm's own tools apply.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from synsight.errors import ModelError, near_names
-
-Stem = Literal["standard", "small", "cifar"]
-"""How a backbone takes in the pixels.
-
-`standard`: as timm has it, for 224 px. ResNets: `small` has a 3x3 first convolution in place of 7x7 and
-shrinks as much, `cifar` is one of stride 1 without max-pool (SimCLR, appendix B.9). ViTs: patches of 8 and 4.
-
-`small` keeps the max-pool on purpose: without it every layer sees four times the pixels, and a step takes
-four times as long.
-"""
+from synsight.models.clip_tower import OPEN_CLIP, build_tower, native_size, resize_tower, tower_settings
+from synsight.models.timm_backbone import Stem, build_timm, fill_timm, has_small_stem
 
 RANDOM = "random:"
 """Prefix of a model name that asks for an untrained backbone."""
 
-_PATCH = {"small": 8, "cifar": 4}
-_RESNETS = ("resnet",)
-_VITS = ("vision_transformer",)
-
 
 def build_backbone(
-    name: str, *, image_size: int, pretrained: bool = False, stem: Stem | None = None
+    name: str,
+    *,
+    image_size: int,
+    pretrained: bool = False,
+    stem: Stem | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """A timm model without its classifier.
+    """A timm model without its classifier, or the image tower of an open_clip model.
 
     Args:
-        name: timm's name of it; "random:NAME" is NAME without its weights.
+        name: timm's name of it, or "open-clip:NAME"; "random:NAME" is NAME without its weights.
         image_size: Side of its input, pixels.
         pretrained: Load timm's weights, over the network unless they are cached.
         stem: None: `default_stem`.
+        arguments: Further arguments of timm's architecture, by the names that a config.json of the hub uses.
 
     Returns:
         A module from [B, 3, S, S] to [B, D]; D is `embedding_dim` of it.
@@ -46,23 +41,68 @@ def build_backbone(
     Raises:
         ModelError: Unknown name, a stem the architecture does not have, a size it does not take, or weights
             that could not be had.
+        MissingDependency: The name is open_clip's, which is not installed.
     """
     pretrained = pretrained and not name.startswith(RANDOM)
-    name = name.removeprefix(RANDOM)
+    name, arguments = name.removeprefix(RANDOM), arguments or {}
     check_name(name)
     stem = stem or default_stem(name, image_size=image_size, pretrained=pretrained)
-    if pretrained and stem != "standard":
-        raise ModelError(f"{name}: its weights are for the standard stem; got stem {stem!r}.")
-    options = _options(name, image_size, stem)
-    backbone = _create(name, pretrained=pretrained, **options)
-    if stem != "standard" and _is_in(name, _RESNETS):
-        _fit_resnet_stem(backbone, stem)
-    return backbone
+    if not name.startswith(OPEN_CLIP):
+        return build_timm(name, image_size=image_size, stem=stem, pretrained=pretrained, arguments=arguments)
+    if pretrained:
+        raise ModelError(f"{name}: names no weights; write {name}/WEIGHTS, a tag or a safetensors file.")
+    if stem != "standard" or arguments:
+        raise ModelError(f"{name}: open_clip's towers have the standard stem and no arguments of their own.")
+    return build_tower(name, image_size=image_size)
+
+
+def resize_backbone(
+    backbone: nn.Module,
+    name: str,
+    *,
+    image_size: int,
+    stem: Stem = "standard",
+    arguments: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """The same weights in the same architecture for images of another size.
+
+    Position embeddings and their kin are interpolated as timm and open_clip do it.
+
+    Args:
+        backbone: As `build_backbone` made it, trained; not to be used afterwards.
+        name: As in `build_backbone`.
+        image_size: Side of the input from now on, pixels.
+        stem: As it was made with.
+        arguments: As in `build_backbone`.
+
+    Raises:
+        ModelError: The weights do not fit the architecture at this size.
+    """
+    name, arguments = name.removeprefix(RANDOM), arguments or {}
+    if name.startswith(OPEN_CLIP):
+        return resize_tower(backbone, name, image_size=image_size)
+    resized = build_backbone(name, image_size=image_size, stem=stem, arguments=arguments)
+    if tensor_shapes(resized) != tensor_shapes(backbone):
+        state = backbone.state_dict()
+        return fill_timm(state, name, image_size=image_size, stem=stem, arguments=arguments)
+    resized.load_state_dict(backbone.state_dict())
+    return resized
+
+
+def tensor_shapes(module: nn.Module, *, prefix: str = "") -> dict[str, tuple[int, ...]]:
+    """Name of each tensor in a module's state -> its shape."""
+    return {f"{prefix}{name}": tuple(value.shape) for name, value in module.state_dict().items()}
 
 
 def check_name(name: str) -> None:
-    """Raise a ModelError, with the near names, unless timm has an architecture of this name."""
-    if not timm.is_model(name.split(".")[0]):
+    """Raise a ModelError, with the near names, unless timm (or, for "open-clip:NAME", open_clip) has an
+    architecture of this name.
+
+    Nothing that would fetch weights passes: no "hf-hub:", no "local-dir:", no "open-clip:NAME/WEIGHTS".
+    """
+    if name.startswith(OPEN_CLIP):
+        tower_settings(name)
+    elif not timm.is_model(name.split(".")[0]):
         raise ModelError(
             f"expected a timm model name, found {name!r}; {near_names(name, timm.list_models(), most=3)}"
         )
@@ -70,9 +110,18 @@ def check_name(name: str) -> None:
 
 def default_stem(name: str, *, image_size: int, pretrained: bool = False) -> Stem:
     """The stem for a size: `cifar` up to 32 px, `small` up to 64, else (or with timm weights) `standard`."""
-    if pretrained or image_size > 64 or not _is_in(name, _RESNETS + _VITS):
+    if pretrained or image_size > 64 or not has_small_stem(name.removeprefix(RANDOM)):
         return "standard"
     return "cifar" if image_size <= 32 else "small"
+
+
+def default_size(name: str) -> int:
+    """Side in pixels of the images that an architecture, or timm's weights of this name, were made for."""
+    name = name.removeprefix(RANDOM)
+    if name.startswith(OPEN_CLIP):
+        return native_size(name)
+    config = timm.get_pretrained_cfg(name)
+    return 224 if config is None else int(config.input_size[-1])
 
 
 def embedding_dim(backbone: nn.Module) -> int:
@@ -88,47 +137,3 @@ def pixel_statistics(name: str, *, pretrained: bool) -> tuple[tuple[float, ...],
     if config is None:
         return IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     return tuple(config.mean), tuple(config.std)
-
-
-def _options(name: str, image_size: int, stem: Stem) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    config = timm.get_pretrained_cfg(name)
-    if config is not None and config.fixed_input_size:
-        options["img_size"] = image_size
-    if stem != "standard":
-        if _is_in(name, _VITS):
-            options["patch_size"] = _PATCH[stem]
-        elif not _is_in(name, _RESNETS):
-            raise ModelError(f"{name}: only ResNets and ViTs have a stem {stem!r}; use stem 'standard'.")
-    return options
-
-
-def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    try:
-        backbone: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-    except Exception as error:  # timm and the hub raise a dozen unrelated kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if pretrained:
-            raise ModelError(
-                f"{name}: its pretrained weights could not be had ({reason}); connect to the network, or use "
-                f"'{RANDOM}{name}' for the untrained architecture."
-            ) from error
-        raise ModelError(f"{name}: timm could not build it for this image size ({reason}).") from error
-    return backbone
-
-
-def _fit_resnet_stem(backbone: Any, stem: Stem) -> None:
-    stride = 2 if stem == "small" else 1
-    first = backbone.conv1
-    if isinstance(first, nn.Sequential):  # the deep stem is 3x3 already
-        convolution: Any = first[0]
-        convolution.stride = (stride, stride)
-    else:
-        backbone.conv1 = nn.Conv2d(3, first.out_channels, 3, stride=stride, padding=1, bias=False)
-        nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
-    if stem == "cifar":
-        backbone.maxpool = nn.Identity()
-
-
-def _is_in(name: str, modules: tuple[str, ...]) -> bool:
-    return bool(timm.models.is_model_in_modules(name.removeprefix(RANDOM).split(".")[0], modules))

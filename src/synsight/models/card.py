@@ -2,6 +2,7 @@
 
 import json
 
+from synsight.models.clip_tower import OPEN_CLIP
 from synsight.models.config import ModelConfig
 
 
@@ -12,14 +13,18 @@ def model_card(config: ModelConfig, *, name: str, digest: str) -> str:
         "labels": f"{config.classes:,} labels (config.json), with probabilities that sum to 1",
         None: "nothing: it embeds",
     }[config.head]
+    is_clip = config.encoder.startswith(OPEN_CLIP)
     facts = {
-        "Architecture": f"{config.encoder} (timm), {config.stem} stem",
-        "Input": f"RGB, {config.image_size} x {config.image_size} px: shorter side to "
-        f"{round(config.image_size / config.crop_fraction)} px (bicubic), centre crop; mean "
+        "Architecture": f"{config.encoder}{'' if is_clip else ' (timm)'}, {config.stem} stem"
+        + (f", {json.dumps(dict(config.arguments))}" if config.arguments else ""),
+        "Input": f"RGB, {config.image_size} x {config.image_size} px: "
+        f"{'both sides' if config.resize == 'squash' else 'shorter side'} to "
+        f"{round(config.image_size / config.crop_fraction)} px ({config.interpolation}), centre crop; mean "
         f"{list(config.mean)}, "
         f"std {list(config.std)}",
         "Features": f"{config.embedding_dim} numbers",
         "Predicts": reads,
+        "Reads text": "yes, into the space of its images" if config.text else "no",
         "Trained by": config.method,
         "Made with": f"synsight {config.package_version}",
         "Digest": digest,
@@ -49,8 +54,8 @@ model = synsight.load({json.dumps(name)})
 model.embed(images)  # PIL images, bytes, or uint8 [N, H, W, 3]
 ```
 
-The weights in `model.safetensors` are those of a plain timm module (names begin with `encoder.`, the head's
-with `head.`).
+The weights in `model.safetensors` are those of a plain {"open_clip" if is_clip else "timm"} module (names
+begin with `encoder.`, the head's with `head.`).
 
 ## Rights
 

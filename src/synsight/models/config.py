@@ -9,10 +9,17 @@ from typing import Any, Literal, get_args
 
 from synsight import files
 from synsight.errors import ConfigError, DataError, ModelError
-from synsight.models.backbones import Stem
+from synsight.models.timm_backbone import Stem
 
-FORMAT = 1
-"""Of config.json; raised when an older synsight could misread a newer folder."""
+FORMAT = 2
+"""Of config.json; raised when an older synsight could misread a newer folder. Format 1 is read, too."""
+NEW_IN_2 = {"arguments", "interpolation", "resize", "projection_dim", "text", "text_digest"}
+LEAST_CROP = 0.1
+"""Of `crop_fraction`: less would blow an image up before most of it is cut away."""
+
+Interpolation = Literal["bicubic", "bilinear"]
+Resize = Literal["shortest", "squash"]
+"""Whether an image keeps its proportions and loses its ends, or is made square whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +27,7 @@ class ModelConfig:
     """How to build a model, feed it, and read it."""
 
     encoder: str
-    """timm's name of the architecture."""
+    """Name of the architecture: timm's, or "open-clip:NAME" for the image tower of an open_clip model."""
     image_size: int
     """Side of its input, pixels."""
     embedding_dim: int
@@ -29,14 +36,24 @@ class ModelConfig:
     """Of the normalisation, one number a channel for pixels in 0..1."""
     std: tuple[float, ...]
     stem: Stem = "standard"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of timm's architecture."""
     crop_fraction: float = 1.0
     """Share of the resized image's side that the centre crop keeps."""
+    interpolation: Interpolation = "bicubic"
+    """How pixels are interpolated when an image is resized."""
+    resize: Resize = "shortest"
     method: str = "untrained"
-    """`simclr`, `catlip`, `supervised`, `timm` (weights of timm), `untrained`."""
+    """The recipe's method (`simclr`, `catlip`, ...), `untrained`, or whose weights they are: `timm`,
+    `open-clip`, `hf-hub`, `local-dir`."""
     head: Literal["words", "labels"] | None = None
     """What the scores of `predict` stand for; None: no head."""
     classes: int = 0
     """C of the head; 0: no head."""
+    projection_dim: int = 0
+    """P of the linear map from features to the space that images share with texts; 0: there is no map."""
+    text: Mapping[str, Any] = field(default_factory=dict)
+    """What builds the text tower that is saved beside the encoder; empty: there is none."""
     trained_on: Mapping[str, Any] = field(default_factory=dict)
     """Catalog name, version, fingerprint, rows, ...: JSON values."""
     package_version: str = field(default_factory=lambda: version("synsight"))
@@ -47,14 +64,25 @@ class ModelConfig:
             raise ConfigError(f"model config: {problem}.")
 
 
-def write_config(path: Path, config: ModelConfig, *, digest: str, label_names: list[str] | None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What config.json says besides the config."""
+
+    digest: str
+    """`Model.digest` that the weights must have."""
+    text_digest: str = ""
+    """The same for the weights of the text tower."""
+    label_names: list[str] | None = None
+    """If the head is one of labels."""
+
+
+def write_config(path: Path, config: ModelConfig, beside: Beside) -> None:
     """Write config.json."""
-    extra = {"format": FORMAT, "digest": digest, "label_names": label_names}
-    files.write_json(path, asdict(config) | extra)
+    files.write_json(path, asdict(config) | {"format": FORMAT} | asdict(beside))
 
 
-def read_config(path: Path) -> tuple[ModelConfig, str, list[str] | None]:
-    """The config, the digest the weights must have, and the names of the labels, if it has a head of labels.
+def read_config(path: Path) -> tuple[ModelConfig, Beside]:
+    """The config, and what stands beside it.
 
     Raises:
         ModelError: The file is missing, no JSON, or holds other keys or values than `write_config` writes.
@@ -65,20 +93,21 @@ def read_config(path: Path) -> tuple[ModelConfig, str, list[str] | None]:
         raise ModelError(
             f"{path}: expected the config of a model folder, found none that can be read ({error})"
         ) from None
-    known = {one.name for one in fields(ModelConfig)}
-    if not isinstance(found, dict) or set(found) != known | {"format", "digest", "label_names"}:
-        keys = (
-            sorted(known ^ (set(found) - {"format", "digest", "label_names"}))
-            if isinstance(found, dict)
-            else []
-        )
+    written_as = found.get("format") if isinstance(found, dict) else None
+    if isinstance(found, dict) and "format" in found and written_as not in (1, FORMAT):
+        raise ModelError(f"{path}: was written by another version of synsight; update synsight to read it.")
+    beside = {one.name for one in fields(Beside)}
+    known = {one.name for one in fields(ModelConfig)} | beside | {"format"}
+    known -= NEW_IN_2 if written_as == 1 else set()
+    if not isinstance(found, dict) or set(found) != known:
+        keys = sorted(known ^ set(found)) if isinstance(found, dict) else []
         raise ModelError(
             f"{path}: expected the config of a synsight model, found something else"
             f"{f' (missing or unknown: {keys[0]!r})' if keys else ''}; give a folder that `pretrain` wrote."
         )
-    if found.pop("format") != FORMAT:
-        raise ModelError(f"{path}: was written by another version of synsight; update synsight to read it.")
-    digest, names = found.pop("digest"), found.pop("label_names")
+    del found["format"]
+    extra = {key: found.pop(key) for key in beside & set(found)}
+    names = extra["label_names"]
     try:
         for name in ("mean", "std"):
             found[name] = tuple(found[name])
@@ -90,34 +119,39 @@ def read_config(path: Path) -> tuple[ModelConfig, str, list[str] | None]:
         raise ModelError(
             f"{path}: expected {config.classes} label_names, found others; copy the model folder again."
         )
-    return config, str(digest), names if is_names else None
+    return config, Beside(**extra | {"label_names": names if is_names else None})
 
 
 def _problem_of(config: Any) -> str | None:
-    for name in ("image_size", "embedding_dim", "classes"):
+    for name in ("image_size", "embedding_dim", "classes", "projection_dim"):
         if not isinstance(getattr(config, name), int) or isinstance(getattr(config, name), bool):
             return f"{name} must be an integer; got {getattr(config, name)!r}"
     if not 1 <= config.image_size <= 4096:
         return f"image_size must be in 1..4096; got {config.image_size}"
-    if config.embedding_dim < 1 or config.classes < 0:
-        return f"embedding_dim must be >= 1 and classes >= 0; got {config.embedding_dim} and {config.classes}"
+    if config.embedding_dim < 1 or min(config.classes, config.projection_dim) < 0:
+        return (
+            "embedding_dim must be >= 1, classes and projection_dim >= 0; "
+            f"got {config.embedding_dim}, {config.classes} and {config.projection_dim}"
+        )
     for name in ("encoder", "method", "package_version"):
         if not isinstance(getattr(config, name), str):
             return f"{name} must be a string; got {getattr(config, name)!r}"
     for name in ("mean", "std"):
         if not _three_numbers(getattr(config, name)) or (name == "std" and min(config.std) <= 0):
             return f"{name} must be three numbers, std > 0; got {getattr(config, name)!r}"
-    if not isinstance(config.crop_fraction, int | float) or not 0 < config.crop_fraction <= 1:
-        return f"crop_fraction must be in (0, 1]; got {config.crop_fraction!r}"
-    if config.stem not in get_args(Stem):
-        return f"stem must be one of {', '.join(get_args(Stem))}; got {config.stem!r}"
+    if not isinstance(config.crop_fraction, int | float) or not LEAST_CROP <= config.crop_fraction <= 1:
+        return f"crop_fraction must be in [{LEAST_CROP}, 1]; got {config.crop_fraction!r}"
+    for name, kind in (("stem", Stem), ("interpolation", Interpolation), ("resize", Resize)):
+        if getattr(config, name) not in get_args(kind):
+            return f"{name} must be one of {', '.join(get_args(kind))}; got {getattr(config, name)!r}"
     if config.head not in ("words", "labels", None) or (config.head is None) != (config.classes == 0):
         return (
             "head must be 'words' or 'labels' with classes, or null without; "
             f"got {config.head!r} and {config.classes}"
         )
-    if not isinstance(config.trained_on, Mapping):
-        return f"trained_on must be an object; got {config.trained_on!r}"
+    for name in ("arguments", "text", "trained_on"):
+        if not isinstance(getattr(config, name), Mapping):
+            return f"{name} must be an object; got {getattr(config, name)!r}"
     return None
 
 

@@ -1,121 +1,190 @@
-"""From a name to a model: a folder, an untrained architecture, or timm's weights."""
+"""From a name to a model, or to an encoder that training begins with.
 
+    MODEL                     a folder that `pretrain` or `save_pretrained` wrote
+    NAME                      timm's model NAME, with timm's weights (training: without)
+    pretrained:NAME           timm's model NAME with timm's weights, for training, too
+    random:NAME               without weights; NAME is timm's or "open-clip:NAME"
+    open-clip:NAME/WEIGHTS    image tower of open_clip's model NAME; WEIGHTS is a tag or a safetensors file
+    hf-hub:OWNER/NAME         timm's layout on the Hugging Face hub
+    local-dir:PATH            timm's layout on the disk
+
+Only names that ask for it reach for the network, and what they bring is cached.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import timm
 import torch
-from torch import nn
 
 from synsight.errors import ModelError, near_names
-from synsight.language.vocabulary import Vocabulary
 from synsight.models.backbones import (
     RANDOM,
-    Stem,
     build_backbone,
-    check_name,
+    default_size,
     default_stem,
-    embedding_dim,
     pixel_statistics,
+    resize_backbone,
 )
-from synsight.models.config import ModelConfig, read_config
+from synsight.models.clip_tower import OPEN_CLIP, import_open_clip, tower_settings
+from synsight.models.clip_weights import from_open_clip
+from synsight.models.folder import load_folder
+from synsight.models.hub import CONVERT, HF_HUB, NOT_READ
 from synsight.models.saved import Model
-from synsight.models.weights import load_weights
+from synsight.models.starting import StartingEncoder, timm_preparation
+from synsight.models.timm_layout import LOCAL_DIR, from_folder, from_hub
 from synsight.seeding import derive_seed
+
+PRETRAINED = "pretrained:"
+"""Prefix of timm's names that asks for timm's weights where a bare name means the architecture."""
 
 
 def load(name: str | Path, *, image_size: int | None = None, seed: int = 0) -> Model:
     """Load a model.
 
     Args:
-        name: A folder that `pretrain` or `save_pretrained` wrote; "random:NAME", timm's architecture NAME
-            untrained; or NAME, with timm's weights (from its cache or the network).
-        image_size: Side of the input in pixels; None: the folder's, or the one timm's weights were made for.
+        name: As above; a bare name of timm's comes with timm's weights.
+        image_size: Side of the input in pixels; None: the folder's, or the one the weights were made for.
             A folder keeps its own.
-        seed: Of the untrained weights.
+        seed: Of untrained weights.
 
     Raises:
         ModelError: There is no such model, or its files are not whole or not safe to read.
+        MissingDependency: It needs a package that is not installed.
     """
     text = str(name)
     if Path(name).is_dir():
-        model = _load_folder(Path(name))
+        model = load_folder(Path(name))
         if image_size not in (None, model.config.image_size):
             raise ModelError(
                 f"{name}: is a model for {model.config.image_size} px; leave out image_size {image_size}."
             )
         return model
-    if isinstance(name, Path) or "/" in text or text.startswith((".", "~")):
-        raise ModelError(
-            f"{text}: expected a model folder, found "
-            f"{'a file' if Path(name).exists() else 'nothing'}; check the path."
-        )
-    return _from_timm(text, image_size, seed)
-
-
-def _from_timm(name: str, image_size: int | None, seed: int) -> Model:
-    architecture, pretrained = name.removeprefix(RANDOM), not name.startswith(RANDOM)
-    if not timm.is_model(architecture.split(".")[0]):
-        raise ModelError(
-            f"expected a model folder, a timm name or '{RANDOM}NAME', found {name!r}; "
-            f"{near_names(architecture, timm.list_models())}"
-        )
-    timms = timm.get_pretrained_cfg(architecture)
-    size = image_size or (timms.input_size[-1] if timms is not None else 224)
-    stem = default_stem(architecture, image_size=size, pretrained=pretrained)
-    encoder = _build(architecture, size, stem=stem, pretrained=pretrained, seed=seed)
-    mean, std = pixel_statistics(architecture, pretrained=pretrained)
-    config = ModelConfig(
-        encoder=architecture,
-        image_size=size,
-        embedding_dim=embedding_dim(encoder),
-        mean=mean,
-        std=std,
-        stem=stem,
-        method="timm" if pretrained else "untrained",
-    )
-    return Model(encoder, config, name=name)
-
-
-def _load_folder(folder: Path) -> Model:
-    config, digest, label_names = read_config(folder / "config.json")
-    # Never a "hf-hub:" or "local-dir:" from a foreign file: timm would fetch and unpickle what they name.
-    check_name(config.encoder.removeprefix(RANDOM))
-    with torch.device("meta"):
-        skeleton = build_backbone(config.encoder, image_size=config.image_size, stem=config.stem)
-    expected = {f"encoder.{key}": tuple(value.shape) for key, value in skeleton.state_dict().items()}
-    if embedding_dim(skeleton) != config.embedding_dim:
-        raise ModelError(
-            f"{folder / 'config.json'}: embedding_dim is {config.embedding_dim}, but {config.encoder} has "
-            f"{embedding_dim(skeleton)}; copy the model folder again."
-        )
-    if config.head is not None:
-        expected |= {"head.weight": (config.classes, config.embedding_dim), "head.bias": (config.classes,)}
-    weights = load_weights(folder / "model.safetensors", expected=expected)
-    encoder = _build(config.encoder, config.image_size, stem=config.stem)
-    encoder.load_state_dict({key[8:]: value for key, value in weights.items() if key.startswith("encoder.")})
-    head = None
-    if config.head is not None:
-        head = nn.Linear(config.embedding_dim, config.classes)
-        head.load_state_dict({key[5:]: value for key, value in weights.items() if key.startswith("head.")})
-    vocabulary = Vocabulary.load(folder / "vocabulary.parquet") if config.head == "words" else None
-    model = Model(
-        encoder, config, head=head, vocabulary=vocabulary, label_names=label_names, name=folder.name
-    )
-    if model.digest != digest:
-        raise ModelError(
-            f"{folder}: the weights are not those that were saved (digest {model.digest}, "
-            f"expected {digest}); "
-            "the files were damaged or changed, so copy the folder again."
-        )
-    return model
-
-
-def _build(
-    architecture: str, image_size: int, *, stem: Stem, pretrained: bool = False, seed: int = 0
-) -> nn.Module:
-    """The encoder with weights that depend on the seed alone; torch's global random state is left as it
-    was.
-    """
+    if isinstance(name, Path) or not _is_name(text):
+        raise _no_folder(text)
+    if text.startswith(OPEN_CLIP) and "/" not in text:
+        raise _without_weights(text)
+    bare = not text.startswith((RANDOM, PRETRAINED, *SOURCES))
+    # The weights depend on the seed alone, and torch's global random state is left as it was.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "backbone", architecture))
-        return build_backbone(architecture, image_size=image_size, pretrained=pretrained, stem=stem).eval()
+        torch.manual_seed(derive_seed(seed, "backbone", text.removeprefix(RANDOM)))
+        start = build_start(PRETRAINED + text if bare else text, image_size=image_size)
+    start.module.eval()
+    return Model(start.module, start.config(), text=start.text, name=_shown(text))
+
+
+def build_start(name: str | Path, *, image_size: int | None = None) -> StartingEncoder:
+    """The encoder that training begins with.
+
+    Args:
+        name: As above; a bare name of timm's, or "open-clip:NAME", is the architecture without weights,
+            which are then drawn from torch's random state.
+        image_size: Side of the input from now on, in pixels; None: that of the weights or the architecture.
+            Weights for another size are interpolated where they depend on it.
+
+    Raises:
+        ModelError: As `load`.
+        MissingDependency: As `load`.
+    """
+    text = str(name)
+    if Path(name).is_dir():
+        return _from_model(load_folder(Path(name)), image_size)
+    if isinstance(name, Path) or not _is_name(text):
+        raise _no_folder(text)
+    for prefix, read in SOURCES.items():
+        if text.startswith(prefix) and (prefix != OPEN_CLIP or "/" in text):
+            return read(text, image_size=image_size)
+    architecture = text.removeprefix(RANDOM).removeprefix(PRETRAINED)
+    if not architecture.startswith(OPEN_CLIP) and not timm.is_model(architecture.split(".")[0]):
+        raise _unknown(text, architecture)
+    pretrained = text.startswith(PRETRAINED)
+    size = image_size or default_size(architecture)
+    stem = default_stem(architecture, image_size=size, pretrained=pretrained)
+    timms = timm.get_pretrained_cfg(architecture) if pretrained else None
+    mean, std = pixel_statistics(architecture, pretrained=False)
+    plain = {"mean": mean, "std": std}
+    return StartingEncoder(
+        module=build_backbone(architecture, image_size=size, stem=stem, pretrained=pretrained),
+        architecture=architecture,
+        image_size=size,
+        stem=stem,
+        preparation=plain if timms is None else timm_preparation(vars(timms), image_size=size),
+        origin="timm" if pretrained else "untrained",
+    )
+
+
+SOURCES: Mapping[str, Callable[..., StartingEncoder]] = {
+    OPEN_CLIP: from_open_clip,
+    HF_HUB: from_hub,
+    LOCAL_DIR: from_folder,
+}
+"""Prefixes of names that say where weights are."""
+
+
+def _from_model(model: Model, image_size: int | None) -> StartingEncoder:
+    config = model.config
+    size = image_size or config.image_size
+    module = model.encoder
+    if size != config.image_size:
+        module = resize_backbone(
+            module, config.encoder, image_size=size, stem=config.stem, arguments=config.arguments
+        )
+    return StartingEncoder(
+        module=module,
+        architecture=config.encoder,
+        image_size=size,
+        stem=config.stem,
+        arguments=config.arguments,
+        preparation={
+            name: getattr(config, name)
+            for name in ("mean", "std", "crop_fraction", "interpolation", "resize")
+        },
+        origin=config.method,
+    )
+
+
+def _is_name(text: str) -> bool:
+    if text.startswith((RANDOM, PRETRAINED, *SOURCES)):
+        return True
+    is_timms = timm.is_model(text.split(".")[0])
+    return is_timms or not ("/" in text or text.startswith((".", "~")) or Path(text).exists())
+
+
+def _no_folder(text: str) -> ModelError:
+    path = Path(text)
+    if path.is_file() and path.suffix in NOT_READ:
+        return ModelError(
+            f"{text}: expected a model folder, found {path.suffix} weights; {CONVERT}, and {_FILES}."
+        )
+    if path.is_file() and path.suffix == ".safetensors":
+        return ModelError(f"{text}: expected a model folder, found weights without a config; {_FILES}.")
+    found = "a file" if path.exists() else "nothing"
+    return ModelError(f"{text}: expected a model folder, found {found}; check the path.")
+
+
+_FILES = f"use {OPEN_CLIP}NAME/FILE.safetensors, or {LOCAL_DIR}PATH for a folder in timm's layout"
+
+
+def _without_weights(text: str) -> ModelError:
+    name = text.removeprefix(OPEN_CLIP)
+    tower_settings(text)
+    tags = import_open_clip(text).list_pretrained_tags_by_model(name)
+    known = f", such as the tag {tags[0]!r}," if tags else ""
+    return ModelError(f"{text}: names no weights; write {text}/WEIGHTS{known} or {RANDOM}{text}.")
+
+
+def _unknown(text: str, architecture: str) -> ModelError:
+    return ModelError(
+        f"expected a model folder, a timm name or '{RANDOM}NAME', found "
+        f"{text.removeprefix(PRETRAINED)!r}; {near_names(architecture, timm.list_models())}"
+    )
+
+
+def _shown(text: str) -> str:
+    """A name for tables and files, without the folders of this machine."""
+    prefix, _, rest = text.partition(":")
+    if prefix + ":" == LOCAL_DIR:
+        return f"{LOCAL_DIR}{Path(rest).resolve().name}"
+    if prefix + ":" == OPEN_CLIP and rest.endswith(".safetensors"):
+        return f"{OPEN_CLIP}{rest.partition('/')[0]}/{Path(rest).name}"
+    return text

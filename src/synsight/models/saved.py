@@ -6,10 +6,12 @@ MODEL/      config.json, model.safetensors, vocabulary.parquet (if it has words)
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -20,7 +22,8 @@ from synsight.data.views import Pixels, normalise, plain_view
 from synsight.errors import ModelError, ShapeError
 from synsight.language.vocabulary import Vocabulary
 from synsight.models.card import model_card
-from synsight.models.config import ModelConfig, write_config
+from synsight.models.config import Beside, ModelConfig, write_config
+from synsight.models.text_side import TEMPLATES, TextSide
 from synsight.models.weights import digest_of, save_weights
 
 Images = Sequence[Image.Image] | Sequence[bytes] | NDArray[np.uint8]
@@ -31,12 +34,17 @@ class Model:
     """An image encoder with its preprocessing, and what its scores are called.
 
     Attributes:
-        encoder: A plain timm module, [B, 3, S, S] -> [B, D].
+        encoder: A plain module of timm's or open_clip's, [B, 3, S, S] -> [B, D].
         config: How to build, feed and read it.
         head: Linear from features to scores; None: the model only embeds.
+        projection: Linear without bias from features to the space shared with texts, [B, D] -> [B, P];
+            None: the features are in that space, or there is none.
         vocabulary: Names of the scores when `config.head` is "words".
         label_names: Names of the scores when `config.head` is "labels".
         name: What the user calls it.
+
+    Args:
+        text: The text half, or what reads it when it is first needed; None: the model reads no text.
     """
 
     def __init__(
@@ -45,14 +53,28 @@ class Model:
         config: ModelConfig,
         *,
         head: nn.Linear | None = None,
+        projection: nn.Linear | None = None,
         vocabulary: Vocabulary | None = None,
         label_names: list[str] | None = None,
+        text: TextSide | Callable[[], TextSide] | None = None,
         name: str = "",
     ) -> None:
-        self.encoder, self.config, self.head = encoder, config, head
+        self.encoder, self.config, self.head, self.projection = encoder, config, head, projection
         self.vocabulary, self.label_names = vocabulary, label_names
+        self._text = text
+        if isinstance(text, TextSide):
+            self.config = config = replace(config, text=text.settings)
         self.name = name or config.encoder
         _check_head(config, head, vocabulary, label_names)
+        if config.text and text is None:
+            raise ModelError(
+                f"{self.name}: the config speaks of a text tower, found none; give both or none."
+            )
+        if (0 if projection is None else projection.out_features) != config.projection_dim:
+            raise ModelError(
+                f"{self.name}: the config speaks of a projection to {config.projection_dim} numbers, found "
+                f"{projection or 'none'}; the two must agree."
+            )
 
     def embed(self, images: Images, *, batch_size: int = 256) -> NDArray[np.float32]:
         """Features of images, float32 [N, D].
@@ -84,6 +106,61 @@ class Model:
             answers.append([(names[number], float(row[number])) for number in best])
         return answers
 
+    def embed_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
+        """Texts in the space of `project`, unit rows, float32 [N, P].
+
+        Raises:
+            ModelError: The model reads no text, or its text tower is not on this machine.
+            MissingDependency: The text tower needs a package that is not installed.
+        """
+        rows: NDArray[np.float32] = self.text.embed(texts, batch_size=batch_size).cpu().numpy()
+        return rows
+
+    def zero_shot(
+        self,
+        images: Images,
+        names: Sequence[str],
+        *,
+        templates: Sequence[str] = TEMPLATES,
+        batch_size: int = 256,
+    ) -> NDArray[np.float32]:
+        """Probabilities of classes that are known by name alone, float32 [N, C], rows of sum 1.
+
+        Args:
+            images: N images.
+            names: C class names.
+            templates: Sentences around a name, "{}" standing for it; their embeddings are averaged.
+            batch_size: Images computed at a time.
+
+        Raises:
+            ModelError, MissingDependency: As `embed_texts`.
+            ConfigError: A template without "{}".
+        """
+        classes = self.text.classes(names, templates=templates)
+
+        def probabilities(pixels: Tensor) -> Tensor:
+            with torch.inference_mode():
+                cosines = F.normalize(self.project(self.features(pixels)), dim=1) @ classes.T
+                return (self.text.logit_scale * cosines).softmax(dim=1)
+
+        return self._map(images, probabilities, len(names), batch_size)
+
+    @property
+    def text(self) -> TextSide:
+        """The text half; read when it is first asked for.
+
+        Raises:
+            ModelError: The model reads no text, or its text tower is not on this machine.
+        """
+        if self._text is None:
+            raise ModelError(
+                f"{self.name}: reads no text, so it knows no class by name alone; use a model trained with "
+                "clip or siglip, or 'open-clip:NAME/WEIGHTS'."
+            )
+        if not isinstance(self._text, TextSide):
+            self._text = self._text()
+        return self._text.to(self.device)
+
     @property
     def class_names(self) -> list[str]:
         """Readable names of the C scores, unique.
@@ -99,9 +176,9 @@ class Model:
     @property
     def digest(self) -> str:
         """12 hex digits that stand for these weights with this architecture and preprocessing; taken anew
-        each time.
+        each time. A text tower does not count: it changes nothing about images.
         """
-        return digest_of(self._state(), settings=self._beside_the_weights())
+        return digest_of(self._image_state(), settings=self._beside_the_weights())
 
     @property
     def device(self) -> torch.device:
@@ -109,10 +186,9 @@ class Model:
         return next(self.encoder.parameters()).device
 
     def to(self, device: torch.device | str) -> "Model":
-        """Move encoder and head; returns the same model."""
-        self.encoder.to(device)
-        if self.head is not None:
-            self.head.to(device)
+        """Move all parts; returns the same model."""
+        for part in self._parts().values():
+            part.to(device)
         return self
 
     def pixels(self, images: Images) -> Tensor:
@@ -134,11 +210,24 @@ class Model:
             features: Tensor = self.encoder(views)
             return features.float()
 
-    def save_pretrained(self, folder: str | Path) -> Path:
+    def project(self, features: Tensor) -> Tensor:
+        """Features [B, D] in the space shared with texts, [B, P], not normalised; the features themselves
+        where the model has no projection.
+        """
+        if self.projection is None:
+            return features
+        projections: Tensor = self.projection(features)
+        return projections
+
+    def save_pretrained(self, folder: str | Path, *, with_text: bool = True) -> Path:
         """Write the model folder, whole or not at all; an older model there is replaced.
 
+        Args:
+            folder: New, empty, or a model folder.
+            with_text: Keep the text half, if the model has one.
+
         Raises:
-            ModelError: The folder holds something that is no model.
+            ModelError: The folder holds something that is no model, or the text half cannot be read.
             StorageError: The disk refused.
         """
         folder = Path(folder)
@@ -150,14 +239,21 @@ class Model:
             raise ModelError(
                 f"{folder}: expected a model folder or a new one, found other files; choose another folder."
             )
-        state, digest = self._state(), self.digest
+        state, digest, text_digest = self._image_state(), self.digest, ""
+        config = replace(self.config, text={})
+        if with_text and self._text is not None:
+            config = replace(config, text=self.text.settings)
+            text = {f"text.{name}": value for name, value in self.text.state_dict().items()}
+            state, text_digest = state | text, digest_of(text, settings=dict(config.text))
         with files.replacing(folder) as temporary:
             temporary.mkdir()
             save_weights(temporary / "model.safetensors", state)
-            write_config(temporary / "config.json", self.config, digest=digest, label_names=self.label_names)
-            files.write_text(
-                temporary / "README.md", model_card(self.config, name=folder.name, digest=digest)
+            write_config(
+                temporary / "config.json",
+                config,
+                Beside(digest=digest, text_digest=text_digest, label_names=self.label_names),
             )
+            files.write_text(temporary / "README.md", model_card(config, name=folder.name, digest=digest))
             if self.vocabulary is not None:
                 self.vocabulary.save(temporary / "vocabulary.parquet")
         return folder
@@ -186,20 +282,28 @@ class Model:
             image if image.mode == "RGB" else image.convert("RGB"),
             image_size=self.config.image_size,
             crop_fraction=self.config.crop_fraction,
+            interpolation=self.config.interpolation,
+            squash=self.config.resize == "squash",
         )
 
-    def _state(self) -> dict[str, Tensor]:
-        state = {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
-        if self.head is not None:
-            state |= {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
-        return state
+    def _image_state(self) -> dict[str, Tensor]:
+        return {
+            f"{name}.{key}": tensor
+            for name, part in self._parts().items()
+            for key, tensor in part.state_dict().items()
+        }
+
+    def _parts(self) -> dict[str, nn.Module]:
+        """What has weights, by the names under which they are saved."""
+        parts = {"encoder": self.encoder, "head": self.head, "projection": self.projection}
+        return {name: part for name, part in parts.items() if part is not None}
 
     def _beside_the_weights(self) -> list[object]:
         """What features depend on besides the weights; a stem's stride and a crop leave no trace in their
         shapes.
         """
         config = self.config
-        return [
+        settings: list[object] = [
             config.encoder,
             config.stem,
             config.image_size,
@@ -207,6 +311,14 @@ class Model:
             list(config.std),
             config.crop_fraction,
         ]
+        # What came later counts only where it is used, so that older models keep their digest.
+        later = {
+            "arguments": dict(config.arguments),
+            "interpolation": config.interpolation,
+            "resize": config.resize,
+        }
+        plain = {"arguments": {}, "interpolation": "bicubic", "resize": "shortest"}
+        return settings if later == plain else [*settings, later]
 
     def _need_head(self) -> None:
         if self.head is None:

@@ -6,12 +6,13 @@ file, and nothing large is allocated before the header fits the file and the arc
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from synsight import files
@@ -31,8 +32,20 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     )
 
 
-def load_weights(path: Path, *, expected: Shapes) -> dict[str, Tensor]:
+def load_weights(
+    path: Path,
+    *,
+    expected: Shapes,
+    ignore: Callable[[str], bool] = lambda name: False,
+    advice: str = "the folder mixes two models, so copy it again whole",
+) -> dict[str, Tensor]:
     """Read the tensors of a file that holds exactly those expected.
+
+    Args:
+        path: A safetensors file.
+        expected: Name and shape of every tensor that is read.
+        ignore: Says of a tensor's name that it may be in the file as well; it is not read.
+        advice: Ends the sentence about a file that holds others.
 
     Raises:
         ModelError: The file is missing, is no whole safetensors file, or holds other tensors or shapes.
@@ -40,23 +53,21 @@ def load_weights(path: Path, *, expected: Shapes) -> dict[str, Tensor]:
     found = read_shapes(path)
     if missing := sorted(set(expected) - set(found)):
         raise ModelError(
-            f"{path}: expected {len(expected)} tensors of the encoder in config.json, found none "
-            f"named {missing[0]!r}; "
-            "the folder mixes two models, so copy it again whole."
+            f"{path}: expected {len(expected)} tensors of the model, found none named {missing[0]!r}; "
+            f"{advice}."
         )
-    if surplus := sorted(set(found) - set(expected)):
-        raise ModelError(
-            f"{path}: found a tensor {surplus[0]!r} that the encoder in config.json does not have; "
-            "the folder mixes two models, so copy it again whole."
-        )
+    if surplus := sorted(name for name in set(found) - set(expected) if not ignore(name)):
+        raise ModelError(f"{path}: found a tensor {surplus[0]!r} that the model does not have; {advice}.")
     for name, shape in expected.items():
         if found[name] != shape:
             raise ModelError(
-                f"{path}: tensor {name!r} has shape {list(found[name])}, expected {list(shape)} "
-                "by config.json; "
-                "the folder mixes two models, so copy it again whole."
+                f"{path}: tensor {name!r} has shape {list(found[name])}, expected {list(shape)}; {advice}."
             )
-    return load_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in expected}
+    except SafetensorError as error:
+        raise _not_safetensors(path, f"its tensors cannot be read ({error})") from None
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:

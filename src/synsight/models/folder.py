@@ -1,0 +1,95 @@
+"""A model folder, read back."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from synsight.errors import ModelError
+from synsight.language.vocabulary import Vocabulary
+from synsight.models.backbones import RANDOM, build_backbone, check_name, embedding_dim, tensor_shapes
+from synsight.models.config import ModelConfig, read_config
+from synsight.models.saved import Model
+from synsight.models.text_side import TextSide, rebuild_text_side
+from synsight.models.weights import digest_of, load_weights
+
+WEIGHTS = "model.safetensors"
+TEXT = "text."
+"""What the names of the text half's tensors begin with."""
+
+
+def load_folder(folder: Path) -> Model:
+    """The model that `save_pretrained` wrote.
+
+    Raises:
+        ModelError: The folder's files are not whole, not of one model, or not safe to read.
+        MissingDependency: It needs a package that is not installed.
+    """
+    config, beside = read_config(folder / "config.json")
+    # Never a "hf-hub:" or "local-dir:" from a foreign file, nor weights by an open_clip tag: they would be
+    # fetched, and some of them unpickled.
+    check_name(config.encoder.removeprefix(RANDOM))
+    with torch.device("meta"):
+        skeleton = build_backbone(
+            config.encoder, image_size=config.image_size, stem=config.stem, arguments=config.arguments
+        )
+    expected = tensor_shapes(skeleton, prefix="encoder.")
+    if embedding_dim(skeleton) != config.embedding_dim:
+        raise ModelError(
+            f"{folder / 'config.json'}: embedding_dim is {config.embedding_dim}, but {config.encoder} has "
+            f"{embedding_dim(skeleton)}; copy the model folder again."
+        )
+    if config.head is not None:
+        expected |= {"head.weight": (config.classes, config.embedding_dim), "head.bias": (config.classes,)}
+    if config.projection_dim:
+        expected |= {"projection.weight": (config.projection_dim, config.embedding_dim)}
+    weights = load_weights(
+        folder / WEIGHTS, expected=expected, ignore=lambda name: bool(config.text) and name.startswith(TEXT)
+    )
+    with torch.random.fork_rng(devices=[]):
+        encoder = build_backbone(
+            config.encoder, image_size=config.image_size, stem=config.stem, arguments=config.arguments
+        ).eval()
+        head = None if config.head is None else nn.Linear(config.embedding_dim, config.classes)
+        projection = None
+        if config.projection_dim:
+            projection = nn.Linear(config.embedding_dim, config.projection_dim, bias=False)
+    for name, part in (("encoder.", encoder), ("head.", head), ("projection.", projection)):
+        if part is not None:
+            part.load_state_dict(
+                {key.removeprefix(name): value for key, value in weights.items() if key.startswith(name)}
+            )
+    model = Model(
+        encoder,
+        config,
+        head=head,
+        projection=projection,
+        vocabulary=Vocabulary.load(folder / "vocabulary.parquet") if config.head == "words" else None,
+        label_names=beside.label_names,
+        text=partial(_load_text, folder, config, beside.text_digest) if config.text else None,
+        name=folder.name,
+    )
+    _check_digest(folder, found=model.digest, expected=beside.digest)
+    return model
+
+
+def _load_text(folder: Path, config: ModelConfig, digest: str) -> TextSide:
+    """The text half, which need not be looked at to embed images."""
+    side = rebuild_text_side(config.text)
+    weights = load_weights(
+        folder / WEIGHTS,
+        expected=tensor_shapes(side, prefix=TEXT),
+        ignore=lambda name: not name.startswith(TEXT),
+    )
+    _check_digest(folder, found=digest_of(weights, settings=dict(config.text)), expected=digest)
+    side.load_state_dict({key.removeprefix(TEXT): value for key, value in weights.items()})
+    return side.eval()
+
+
+def _check_digest(folder: Path, *, found: str, expected: object) -> None:
+    if found != expected:
+        raise ModelError(
+            f"{folder}: the weights are not those that were saved (digest {found}, expected {expected}); "
+            "the files were damaged or changed, so copy the folder again."
+        )
