@@ -9,5 +9,5 @@ labelling.ROWS_PER_CHUNK = 500  # many chunks, so that many kills fall between t
 if __name__ == "__main__":
     SynsetMatcher.load()
     print("ready", flush=True)
-    labelling.words(sys.argv[1])
+    labelling.find_words(sys.argv[1])
     print("done", flush=True)

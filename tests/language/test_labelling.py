@@ -13,8 +13,9 @@ from captions import COMMIT, SCHEMA, make_catalog, many_captions
 
 from synsight.data.catalog import Catalog
 from synsight.errors import ConfigError, DataError, UsageError
-from synsight.language import labelling, load_vocabulary, words
-from synsight.language.labelling import SynsetStage
+from synsight.language import find_words as words
+from synsight.language import labelling, load_vocabulary
+from synsight.language.labelling import WordStage
 from synsight.records import as_json
 
 ROWS = [
@@ -103,7 +104,7 @@ def test_a_finished_call_does_nothing_and_answers_the_same(tmp_path, monkeypatch
     make_catalog(tmp_path / "cat", ROWS)
     first = words(tmp_path / "cat", min_count=1)
     version = Catalog.open(tmp_path / "cat").version
-    monkeypatch.setattr(SynsetStage, "__call__", None)
+    monkeypatch.setattr(WordStage, "__call__", None)
     assert as_json(words(tmp_path / "cat", min_count=1)) == as_json(first)
     assert Catalog.open(tmp_path / "cat").version == version
 
@@ -186,7 +187,7 @@ def test_an_error_in_the_second_pass_leaves_the_catalog_and_no_work_is_lost(tmp_
         with pytest.raises(OSError, match="full"):
             words(tmp_path / "cat", min_count=1)
     assert Catalog.open(tmp_path / "cat").version == version
-    monkeypatch.setattr(SynsetStage, "__call__", None)  # the first pass is done
+    monkeypatch.setattr(WordStage, "__call__", None)  # the first pass is done
     words(tmp_path / "cat", min_count=1)
     assert word_lists(tmp_path / "cat")[1] == ["dog"]
 

@@ -1,4 +1,4 @@
-"""From synsets to classes: counting them, and mapping rows onto a vocabulary."""
+"""From words to classes: counting them, and mapping rows onto a vocabulary."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -25,26 +25,26 @@ def with_ancestors(offset: int) -> tuple[int, ...]:
 
 
 class Tally:
-    """Counts over the results of the synset stage; its size does not depend on the number of rows.
+    """Counts over the results of the word stage; its size does not depend on the number of rows.
 
     Attributes:
         train_rows: Rows that count.
-        synsets: Offset -> train rows that have it.
+        words: A word's number -> train rows that have it.
         unmatched: Words of all rows that matched nothing; the rarest are forgotten when there are too many.
     """
 
     def __init__(self) -> None:
         self.train_rows = 0
-        self.synsets: Counter[int] = Counter()
+        self.words: Counter[int] = Counter()
         self.unmatched: Counter[str] = Counter()
 
     def add(self, batch: pa.RecordBatch, expand: Expand | None) -> None:
-        """Count a batch of the columns `offsets`, `unmatched` and `is_train`."""
+        """Count a batch of the columns `numbers`, `unmatched` and `is_train`."""
         is_train = batch.column("is_train").to_numpy(zero_copy_only=False)
         self.train_rows += int(is_train.sum())
-        rows, offsets = row_values(batch.column("offsets"), expand)
-        found, counts = np.unique(offsets[is_train[rows]], return_counts=True)
-        self.synsets.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        rows, numbers = row_values(batch.column("numbers"), expand)
+        found, counts = np.unique(numbers[is_train[rows]], return_counts=True)
+        self.words.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         self.unmatched.update(batch.column("unmatched").flatten().to_pylist())
         while len(self.unmatched) > MAX_UNMATCHED:
             rarest = min(self.unmatched.values())
@@ -58,13 +58,13 @@ def class_lists(
     schema: pa.Schema,
     coverage: Counter[str],
 ) -> pa.RecordBatch:
-    """A batch's synsets as lists of classes, the only column of `schema`; `coverage` counts on the way."""
-    offsets = np.array(vocabulary.offsets, np.int64)
-    order = np.argsort(offsets)
-    rows, values = row_values(batch.column("offsets"), expand)
-    places = np.minimum(np.searchsorted(offsets, values, sorter=order), len(offsets) - 1)
+    """A batch's words as lists of classes, the only column of `schema`; `coverage` counts on the way."""
+    numbers = np.array(vocabulary.numbers, np.int64)
+    order = np.argsort(numbers)
+    rows, values = row_values(batch.column("numbers"), expand)
+    places = np.minimum(np.searchsorted(numbers, values, sorter=order), len(numbers) - 1)
     classes = order[places]
-    is_class = offsets[classes] == values
+    is_class = numbers[classes] == values
     found, bounds = unique_in_rows(rows[is_class], classes[is_class], batch.num_rows)
     coverage["rows"] += batch.num_rows
     coverage["rows_with_word"] += int((np.diff(bounds) > 0).sum())

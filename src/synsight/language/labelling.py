@@ -1,103 +1,76 @@
-"""The verb `words`: captions in, a column of word classes and its vocabulary out.
+"""Captions in, a column of word classes and its vocabulary out.
 
-Two passes. The first reads the text and spools each row's synsets (a stage: resumable, in chunks); on the
-way the synsets of the train split are counted. The second turns synsets into classes of the vocabulary
+Two passes. The first reads the text and spools each row's words (a stage: resumable, in chunks); on the
+way the words of the train split are counted. The second turns words into classes of the vocabulary
 while the new column is written. Nothing grows with the number of rows but the spool on disk.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as pt
 
 from synsight.data.catalog import Catalog, Commit
 from synsight.data.column_stage import ColumnSpool
-from synsight.errors import ConfigError, DataError, UsageError, near_names
+from synsight.errors import ConfigError, DataError, UsageError
 from synsight.files import read_json, write_json
 from synsight.language.classes import Expand, Tally, class_lists, with_ancestors
-from synsight.language.corenet import CorenetMatcher
-from synsight.language.matches import Matches
-from synsight.language.synsets import SynsetMatcher
+from synsight.language.label_space import Compat, LabelSpace, label_space
+from synsight.language.subwords import Subwords
+from synsight.language.texts import SPLIT, TRAIN, check_text_columns, texts_of_rows
 from synsight.language.vocabulary import (
     DIGEST_FIELD,
     MAX_SHARE,
     Vocabulary,
     archived_path,
     build_vocabulary,
-    default_min_count,
     load_vocabulary,
     vocabulary_path,
 )
 from synsight.records import WordsSummary, as_json
 from synsight.stages import Runner, ThreadRunner
 
-Compat = Literal["corenet"]
-
-
-class Matcher(Protocol):
-    """A rule from captions to synsets."""
-
-    def match(self, captions: Sequence[str]) -> Matches:
-        """The synsets of each caption."""
-
-    def join(self, texts: Iterable[str | None]) -> str:
-        """Several texts of one row as one caption."""
-
-
-MATCHERS: Mapping[Compat | None, Callable[[], Matcher]] = {
-    None: SynsetMatcher.load,
-    "corenet": CorenetMatcher.load,
-}
-"""`compat` -> the rule."""
-VOCABULARIES = ("synset",)
 ROWS_PER_CHUNK = 8192
 """Work that a kill may cost; about 40 ms."""
 TOP = 30
-SPLIT = "split"
-TRAIN = "train"
 
 
 @dataclass(frozen=True)
-class SynsetStage:
-    """The stage of the first pass: text columns to synset offsets and words that matched nothing."""
+class WordStage:
+    """The stage of the first pass: text columns to words, as numbers, and what matched nothing."""
 
     text_columns: tuple[str, ...]
-    compat: Compat | None = None
+    space: LabelSpace
 
     name = "words"
-    version = "1"
+    version = "2"
 
     @property
     def settings(self) -> Mapping[str, object]:
         """See `Stage.settings`."""
-        return {"text_columns": list(self.text_columns), "compat": self.compat}
+        return {"text_columns": list(self.text_columns), **self.space.settings}
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Columns `offsets` (list<int32>), `unmatched` (list<string>), `is_train` (bool)."""
-        matcher = MATCHERS[self.compat]()
-        columns = [_texts(batch.column(name)) for name in self.text_columns]
-        captions = [
-            matcher.join([text for texts in row for text in texts]) for row in zip(*columns, strict=True)
-        ]
-        matches = matcher.match(captions)
+        """Columns `numbers` (list<int32>), `unmatched` (list<string>), `is_train` (bool)."""
+        matcher = self.space.matcher()
+        matches = matcher.match([matcher.join(row) for row in texts_of_rows(batch, self.text_columns)])
         is_train = [True] * batch.num_rows
         if SPLIT in batch.schema.names:
             is_train = [split == TRAIN for split in batch.column(SPLIT).to_pylist()]
         return pa.record_batch(
             {
-                "offsets": pa.ListArray.from_arrays(pa.array(matches.bounds), pa.array(matches.offsets)),
+                "numbers": pa.ListArray.from_arrays(pa.array(matches.bounds), pa.array(matches.numbers)),
                 "unmatched": pa.array(matches.unmatched, pa.list_(pa.string())),
                 "is_train": pa.array(is_train, pa.bool_()),
             }
         )
 
 
-def words(
+def find_words(
     catalog: str | Path | Catalog,
     *,
     vocabulary: str = "synset",
@@ -105,6 +78,7 @@ def words(
     min_count: int | None = None,
     compat: Compat | None = None,
     hypernyms: bool = False,
+    tokeniser: Subwords | None = None,
     runner: Runner | None = None,
 ) -> WordsSummary:
     """Find the words of every row's text: adds the column `words_<vocabulary>` (list<int32>) in one commit.
@@ -116,31 +90,36 @@ def words(
 
     Args:
         catalog: Its folder, or an open catalog.
-        vocabulary: Kind of words; `synset`: the noun synsets of WordNet 3.0.
+        vocabulary: Kind of words; `synset`: the noun synsets of WordNet 3.0, `subword`: the sub-words of
+            CLIP's byte-pair encoding.
         text_columns: String or list-of-string columns to read.
-        min_count: Fewest train rows of a class; None: by the number of rows, see `default_min_count`.
-        compat: None: our rule; `corenet`: labels exactly as CatLIP's released code makes them.
+        min_count: Fewest train rows of a class; None: for synsets by the number of rows, see
+            `default_min_count`, for sub-words 1.
+        compat: Of synsets; None: our rule, `corenet`: labels exactly as CatLIP's released code makes them.
         hypernyms: Add what each synset is a kind of ("dog": also "canine", "animal", ...).
+        tokeniser: Cuts captions into sub-words, where these are wanted.
         runner: Where the stage runs; None: threads of this process.
 
     Raises:
         DataError: A text column is missing or holds no text, or no class is frequent enough.
-        ConfigError: `min_count` < 1.
-        UsageError: An unknown vocabulary or rule.
+        ConfigError: `min_count` < 1, or sub-words without a tokeniser.
+        UsageError: An unknown vocabulary or rule, or one that the other does not have.
         CatalogError: There is no catalog.
     """
-    _check_names(vocabulary, compat)
+    space = label_space(vocabulary, compat=compat, tokeniser=tokeniser)
+    if hypernyms and not space.has_ancestors:
+        raise UsageError(f"{vocabulary}s are kinds of nothing; leave hypernyms out.")
     if min_count is not None and min_count < 1:
         raise ConfigError(f"min_count must be >= 1; got {min_count!r}.")
     opened = catalog if isinstance(catalog, Catalog) else Catalog.open(catalog)
-    _check_text_columns(opened, text_columns)
-    stage = SynsetStage(tuple(text_columns), compat)
-    source = opened.source(
-        [*text_columns, *([SPLIT] if SPLIT in opened.columns else [])], rows_per_chunk=ROWS_PER_CHUNK
-    )
+    check_text_columns(opened, text_columns)
+    stage = WordStage(tuple(text_columns), space)
+    # A column may be read for its text and for the split.
+    columns = dict.fromkeys([*text_columns, *([SPLIT] if SPLIT in opened.columns else [])])
+    source = opened.source(list(columns), rows_per_chunk=ROWS_PER_CHUNK)
     spool = opened.spool(stage, source)
     settings = {**stage.settings, "vocabulary": vocabulary, "min_count": min_count, "hypernyms": hypernyms}
-    job = _Job(opened, spool, vocabulary, settings)
+    job = _Job(opened, spool, space, settings)
     if (done := job.finished_summary()) is not None:
         return done
     with opened.ledger() as ledger:
@@ -158,12 +137,12 @@ class _Job:
 
     catalog: Catalog
     spool: ColumnSpool
-    vocabulary: str
+    space: LabelSpace
     settings: Mapping[str, Any]
 
     @property
     def column(self) -> str:
-        return f"words_{self.vocabulary}"
+        return f"words_{self.space.name}"
 
     @property
     def summary_path(self) -> Path:
@@ -178,7 +157,7 @@ class _Job:
         if not (self.catalog.is_current(self.column, self.provenance) and self.summary_path.exists()):
             return None
         try:
-            digest = load_vocabulary(self.catalog, self.vocabulary).digest
+            digest = load_vocabulary(self.catalog, self.space.name).digest
             stored = read_json(self.summary_path)
         except DataError:
             return None
@@ -193,12 +172,14 @@ class _Job:
                 f"{self.catalog.path}: no row has {SPLIT} {TRAIN!r}, so there is nothing to count words on; "
                 "ingest the source with a split column that names train rows, or without one."
             )
-        min_count = min_count or default_min_count(tally.train_rows)
+        min_count = min_count or self.space.min_count(tally.train_rows)
         vocabulary = build_vocabulary(
-            tally.synsets,
-            name=self.vocabulary,
+            tally.words,
+            name=self.space.name,
             min_count=min_count,
             max_count=MAX_SHARE * tally.train_rows if expand else float("inf"),
+            key_of=self.space.key_of,
+            names_of=self.space.names_of,
         )
         if not len(vocabulary):
             columns = ", ".join(self.settings["text_columns"])
@@ -206,15 +187,15 @@ class _Job:
                 f"{self.catalog.path}: no word stands in at least {min_count} of {tally.train_rows} "
                 f"train rows (columns: {columns}); name another text column or lower min_count."
             )
-        vocabulary.save(archived_path(self.catalog, self.vocabulary, vocabulary.digest))
+        vocabulary.save(archived_path(self.catalog, self.space.name, vocabulary.digest))
         coverage = self._write_column(vocabulary, expand)
-        vocabulary.save(vocabulary_path(self.catalog, self.vocabulary))
+        vocabulary.save(vocabulary_path(self.catalog, self.space.name))
         summary = WordsSummary(
             captions=coverage["rows"],
             share_with_word=coverage["rows_with_word"] / max(coverage["rows"], 1),
             words_per_caption=coverage["words"] / max(coverage["rows"], 1),
             vocabulary_size=len(vocabulary),
-            vocabulary=self.vocabulary,
+            vocabulary=self.space.name,
             top=list(zip(vocabulary.names[:TOP], vocabulary.table["count"].to_pylist()[:TOP], strict=True)),
             unmatched=tally.unmatched.most_common(TOP),
             settings={**self.settings, "min_count": min_count, "digest": vocabulary.digest},
@@ -230,46 +211,6 @@ class _Job:
         commit = Commit(verb="words", config=self.settings, counts={"classes": len(vocabulary)})
         self.catalog.add_columns(schema, batches, commit=commit)
         return coverage
-
-
-def _check_names(vocabulary: str, compat: str | None) -> None:
-    if vocabulary not in VOCABULARIES:
-        raise UsageError(f"there is no vocabulary {vocabulary!r}; {near_names(vocabulary, VOCABULARIES)}")
-    if compat not in MATCHERS:
-        raise UsageError(
-            f"there is no rule {compat!r} to be compatible with; {near_names(str(compat), ['corenet'])}"
-        )
-
-
-def _check_text_columns(catalog: Catalog, columns: Sequence[str]) -> None:
-    if not columns:
-        raise ConfigError("text_columns must name at least one column, as 'caption'; got none.")
-    for name in columns:
-        if name not in catalog.columns:
-            known = [one for one in catalog.columns if _is_text(catalog.schema.field(one).type)]
-            raise DataError(
-                f"{catalog.path}: there is no column {name!r} to read words from; {near_names(name, known)}"
-            )
-        found = catalog.schema.field(name).type
-        if not _is_text(found):
-            raise DataError(
-                f"{catalog.path}: expected text or lists of text in column {name!r}, found {found}; "
-                "name another column."
-            )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pt.is_list(kind) or pt.is_large_list(kind):
-        kind = kind.value_type
-    return bool(pt.is_string(kind) or pt.is_large_string(kind))
-
-
-def _texts(column: pa.Array) -> list[list[str | None]]:
-    """Each row's texts: of a string column one, of a list column any number."""
-    values = column.to_pylist()
-    if pt.is_list(column.type) or pt.is_large_list(column.type):
-        return [value or [] for value in values]
-    return [[value] for value in values]
 
 
 def _summary_from_json(stored: Mapping[str, Any]) -> WordsSummary:

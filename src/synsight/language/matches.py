@@ -7,21 +7,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Matches:
-    """The synsets of N captions.
+    """The words of N captions.
 
     Attributes:
-        offsets: Synset offsets of all captions one after another, int32; unique and ascending within a
-            caption.
-        bounds: Caption i has `offsets[bounds[i]:bounds[i + 1]]`; int32 [N + 1].
-        unmatched: Words that WordNet does not know, per caption.
+        numbers: Synset offsets, or sub-word ids, of all captions one after another, int32; unique and
+            ascending within a caption.
+        bounds: Caption i has `numbers[bounds[i]:bounds[i + 1]]`; int32 [N + 1].
+        unmatched: Words that the rule does not know, per caption.
     """
 
-    offsets: np.ndarray
+    numbers: np.ndarray
     bounds: np.ndarray
     unmatched: list[list[str]] = field(default_factory=list)
 
     def __getitem__(self, row: int) -> list[int]:
-        found: list[int] = self.offsets[self.bounds[row] : self.bounds[row + 1]].tolist()
+        found: list[int] = self.numbers[self.bounds[row] : self.bounds[row + 1]].tolist()
         return found
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The vocabulary: which synsets are classes, what they are called, how often they were seen.
+"""The vocabulary: which words are classes, what they are called, how often they were seen.
 
 A table with a row a class, kept as a Parquet file that may be edited by hand: names may be changed freely;
 rows may not be removed or re-ordered, since models and the catalog's columns count on the class numbers.
@@ -6,7 +6,7 @@ rows may not be removed or re-ordered, since models and the catalog's columns co
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,8 @@ from synsight.language.wordnet import NounTable, key_of, offset_of
 SCHEMA = pa.schema(
     [("class", pa.int32()), ("key", pa.string()), ("name", pa.string()), ("count", pa.int64())]
 )
+SUBWORD_PREFIX = "bpe:"
+"""Begins the key of a sub-word; its number in CLIP's byte-pair encoding follows."""
 MAX_SHARE = 0.5
 """With hypernyms, a class on more than half of the captions ("object", "whole") teaches nothing."""
 DIGEST_FIELD = b"synsight.vocabulary"
@@ -35,8 +37,8 @@ class Vocabulary:
 
     Attributes:
         name: As in the column `words_<name>`.
-        table: Columns `class` (int32, 0 to C - 1 in order), `key` ("wn30:n02084071"), `name` (readable,
-            unique), `count` (int64: rows of the train split that have it).
+        table: Columns `class` (int32, 0 to C - 1 in order), `key` ("wn30:n02084071" for a synset, "bpe:1929"
+            for a sub-word), `name` (readable, unique), `count` (int64: rows of the train split that have it).
     """
 
     name: str
@@ -57,18 +59,18 @@ class Vocabulary:
 
     @cached_property
     def keys(self) -> list[str]:
-        """Synset keys in class order."""
+        """Keys in class order."""
         keys: list[str] = self.table["key"].to_pylist()
         return keys
 
     @cached_property
-    def offsets(self) -> list[int]:
-        """WordNet offsets in class order."""
-        return [offset_of(key) for key in self.keys]
+    def numbers(self) -> list[int]:
+        """The number in each key, in class order: a synset's WordNet offset or a sub-word's id."""
+        return [number_of(key) for key in self.keys]
 
     @cached_property
     def digest(self) -> str:
-        """12 hex digits that identify which class is which synset; names and counts do not matter."""
+        """12 hex digits that identify which class is which word; names and counts do not matter."""
         return hashlib.sha256("\n".join(self.keys).encode()).hexdigest()[:12]
 
     def save(self, path: str | Path) -> None:
@@ -105,31 +107,54 @@ class Vocabulary:
 
 
 def build_vocabulary(
-    counts: Mapping[int, int], *, name: str, min_count: int, max_count: float = float("inf")
+    counts: Mapping[int, int],
+    *,
+    name: str,
+    min_count: int,
+    max_count: float = float("inf"),
+    key_of: Callable[[int], str] = key_of,
+    names_of: Callable[[list[int]], list[str]] | None = None,
 ) -> Vocabulary:
-    """The synsets that were counted often enough, the most frequent first.
+    """The words that were counted often enough, the most frequent first.
 
     Args:
-        counts: Synset offset -> rows that have it.
+        counts: A word's number -> rows that have it.
         name: Name of the vocabulary.
         min_count: Fewest rows of a class.
         max_count: Most rows of a class.
+        key_of: Number -> key; unless given, of a synset.
+        names_of: Numbers -> readable names; None: of synsets, `unique_names`.
     """
     kept = sorted(
-        ((offset, count) for offset, count in counts.items() if min_count <= count <= max_count),
+        ((number, count) for number, count in counts.items() if min_count <= count <= max_count),
         key=lambda pair: (-pair[1], pair[0]),
     )
-    offsets = [offset for offset, _ in kept]
+    numbers = [number for number, _ in kept]
     table = pa.table(
         [
             list(range(len(kept))),
-            [key_of(offset) for offset in offsets],
-            unique_names(offsets),
+            [key_of(number) for number in numbers],
+            (names_of or unique_names)(numbers),
             [count for _, count in kept],
         ],
         schema=SCHEMA,
     )
     return Vocabulary(name, table)
+
+
+def subword_key(number: int) -> str:
+    """The key of a sub-word: 1929 -> "bpe:1929"."""
+    return f"{SUBWORD_PREFIX}{number}"
+
+
+def number_of(key: str) -> int:
+    """The number in a key: "wn30:n02084071" -> 2084071, "bpe:1929" -> 1929.
+
+    Raises:
+        DataError: The key has another form.
+    """
+    digits = key.removeprefix(SUBWORD_PREFIX)
+    return int(digits) if digits != key and digits.isdecimal() and digits.isascii() else offset_of(key)
 
 
 def default_min_count(rows: int) -> int:
@@ -230,7 +255,7 @@ def check_table(table: pa.Table, place: str) -> None:
             seen[value] = row
     for row, key in enumerate(table["key"].to_pylist()):
         try:
-            offset_of(key)
+            number_of(key)
         except DataError as error:
             raise DataError(f"{place}, row {row}: {error}") from None
 
