@@ -30,7 +30,7 @@ WORDS = """
 """.split()  # noqa: SIM905  as prose it can be read
 
 INGEST = "from synsight.data.ingestion import ingest; ingest({source!r}, out={catalog!r})"
-WORDS_VERB = "from synsight.language.labelling import words; words({catalog!r})"
+WORDS_VERB = "from synsight.language.labelling import find_words; find_words({catalog!r})"
 PEAK = "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 IMPORTS_ONLY = "import synsight.data.ingestion, synsight.language.labelling"
 

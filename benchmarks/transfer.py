@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 
 import synsight
-from synsight import files
+from synsight import files, words
 from synsight.data.catalog import Catalog
 from synsight.data.samples import SAMPLES, sample
 from synsight.evaluation import (
@@ -34,7 +34,6 @@ from synsight.evaluation import (
     read_results,
 )
 from synsight.finetuning import supervised_baseline
-from synsight.language import words
 from synsight.recipes import pretrain
 from synsight.records import Result, RunSummary, as_json
 from synsight.reports.summary import result_table

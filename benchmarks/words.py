@@ -159,10 +159,10 @@ def synsight_rule(
         found = []
         for start in range(0, len(captions), BATCH):
             matches = matcher.match(captions[start : start + BATCH])
-            places = np.minimum(np.searchsorted(known, matches.offsets), len(known) - 1)
-            is_known = known[places] == matches.offsets
+            places = np.minimum(np.searchsorted(known, matches.numbers), len(known) - 1)
+            is_known = known[places] == matches.numbers
             rows = np.repeat(np.arange(len(matches)), np.diff(matches.bounds))
-            found.append((rows[is_known] + start, matches.offsets[is_known]))
+            found.append((rows[is_known] + start, matches.numbers[is_known]))
         return found
 
     return classes

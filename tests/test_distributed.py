@@ -35,14 +35,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
     return [load_file(out / f"rank{rank}.safetensors") for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", ["simclr", "catlip", "supervised"])
+@pytest.mark.parametrize("name", list(methods()))
 def test_loss_and_gradient_of_two_processes_are_those_of_one_on_the_joint_batch(
     name: str, both: list[dict[str, Tensor]]
 ):
     alone = loss_and_gradients(methods()[name], joint_batch(), World())
     for rank in both:
         for key, value in alone.items():
-            torch.testing.assert_close(rank[f"{name}/{key}"], value, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(rank[f"{name}/{key}"], value, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_are_gathered_in_rank_order_and_give_back_the_sum_of_their_gradients(

@@ -15,8 +15,8 @@ from tiny import make_catalog, tiny_config
 from synsight import files
 from synsight.data.catalog import Catalog, Commit
 from synsight.errors import DataError, Interrupted, StorageError, TrainingError
+from synsight.methods import METHODS
 from synsight.models import load
-from synsight.recipes import RECIPES
 from synsight.records import RunSummary
 from synsight.training import RunConfig, train
 from synsight.training import loop as loop_module
@@ -26,11 +26,21 @@ from synsight.training.run_folder import RunFolder
 
 # What each method is tried with: together they hold every kind of state a run can have.
 VARIANTS: dict[str, Mapping[str, object]] = {
-    "simclr": {"optim.ema_decay": 0.9},
-    "catlip": {"log_every": 3, "monitor.every_steps": 5},
+    "simclr": {"optim.ema_decay": 0.9, "views.local_count": 1, "method.decoupled": True},
+    "simsiam": {},
+    "clip": {"levers.micro_batch": 6},
+    "siglip": {"method.text": "transformer", "method.text_frozen": True},
+    # Masking, and a low temperature, make the loss of a step hang on who is in its batch.
+    "lgsimclr": {"method.mask_neighbours": False, "method.temperature": 0.5},
+    "lgsimsiam": {"levers.micro_batch": 6},
+    "lgslip": {},
+    "xclr": {},
+    "catlip": {"log_every": 3, "monitor.every_steps": 5, "image_sizes": "12,16,20", "steps": 8},
+    "superclass": {"levers.small_size": 12},
+    "superclip": {},
     "supervised": {"optim.name": "lars", "optim.lr": 1.0},
 }
-assert VARIANTS.keys() == RECIPES.keys()
+assert VARIANTS.keys() == METHODS.keys()
 VARYING = ("_seconds", "_per_second", "_bytes")
 
 
@@ -194,8 +204,9 @@ def test_a_run_without_labels_says_so_and_keeps_the_last_averaged_weights(tmp_pa
     summary = train(config, out=tmp_path / "run")
     assert summary.monitor == "none: no label column was named (--label)"
     assert summary.best_value is None and summary.best_step == 3
-    assert "no k-NN monitor: no label column was named" in capfd.readouterr().err
-    assert not [row for row in summary.curve if row["kind"] == "monitor"]
+    assert "no monitor of k-NN accuracy: no label column was named" in capfd.readouterr().err
+    looks = [row for row in summary.curve if row["kind"] == "monitor"]
+    assert looks and all("rankme" in row and "knn_acc1" not in row for row in looks)
     plain = train(tiny_config("simclr", catalog.path, steps=3, label=None), out=tmp_path / "plain")
     assert weights_hash(plain.run) != weights_hash(summary.run)
 
@@ -207,7 +218,12 @@ def test_a_label_that_is_not_there_is_refused_with_the_near_names(catalog: Catal
 
 def test_the_model_is_that_of_the_best_look_not_of_the_last(catalog: Catalog, tmp_path: Path, monkeypatch):
     values = iter([0.5, 0.9, 0.2])
-    monkeypatch.setattr(Monitor, "look", lambda *_, **__: Reading(knn_acc1=next(values), feature_spread=0.5))
+
+    def look(*_: Any, **__: Any) -> Reading:
+        value = next(values)
+        return Reading(values={"knn_acc1": value, "feature_spread": 0.5}, chosen=value)
+
+    monkeypatch.setattr(Monitor, "look", look)
     summary = train(config_of("simclr", catalog), out=tmp_path / "run")
     assert (summary.best_step, summary.best_value) == (6, 0.9)
     assert load(summary.model).config.trained_on["step"] == 6

@@ -69,7 +69,7 @@ def test_a_group_of_settings_is_not_a_setting():
         ("epochs", "2.5", "epochs: expected a whole number, got '2.5'"),
         ("precision", "fp8", "precision: expected one of auto, bf16, fp32; got 'fp8'"),
         ("optim.betas", "0.9", "optim.betas: expected 2 values, got 1"),
-        ("method.name", "simclrr", "method.name: 'simclrr' is unknown; did you mean 'simclr'?"),
+        ("method.name", "simclrr", "method.name: 'simclrr' is unknown; did you mean 'simclr'"),
     ],
 )
 def test_a_value_of_another_type_is_refused(path: str, value: str, sentence: str):

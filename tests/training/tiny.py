@@ -9,8 +9,11 @@ from PIL import Image
 
 from synsight.data.catalog import Catalog, Commit
 from synsight.language.vocabulary import DIGEST_FIELD, Vocabulary, vocabulary_path
+from synsight.models.text import TRANSFORMERS, TextTowerConfig
 from synsight.recipes import RECIPES
-from synsight.training import RunConfig, override
+from synsight.training import RunConfig, override, paths
+
+TRANSFORMERS["tiny"] = TextTowerConfig(width=16, layers=1, heads=2, context_length=8)
 
 KINDS = ("blue", "green", "red", "yellow")
 COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 40, 40), "yellow": (220, 210, 50)}
@@ -31,9 +34,21 @@ SETTINGS: dict[str, object] = {
     "checkpoint.least_minutes": 0.0,
 }
 
+HEADS: dict[str, object] = {
+    "method.projection_dim": 16,
+    "method.predictor_dim": 8,
+    "method.text": "tiny",
+}
+
 
 def make_catalog(
-    path: Path, *, rows: int = 96, words: bool = True, label: bool = True, test_every: int = 0
+    path: Path,
+    *,
+    rows: int = 96,
+    words: bool = True,
+    label: bool = True,
+    captions: bool = True,
+    test_every: int = 0,
 ) -> Catalog:
     """Noisy squares of four colours; the colour is label and word; every fifth row is for validation."""
     random = np.random.default_rng(0)
@@ -47,6 +62,11 @@ def make_catalog(
     }
     if label:
         columns["kind"] = pa.array(kinds)
+    if captions:
+        columns["caption"] = pa.array(
+            [f"a {kind} square" if row % 11 else None for row, kind in enumerate(kinds)]
+        )
+        columns |= _caption_columns(kinds, columns["split"].to_pylist())
     if words:
         # Every seventh row has no word; the others have their colour and now and then a second word.
         lists = [
@@ -71,7 +91,32 @@ def make_catalog(
 def tiny_config(recipe: str, data: Path | str = "", **changes: object) -> RunConfig:
     """A recipe's settings made tiny."""
     begin = override(RECIPES[recipe](), {"label": "kind"})
-    return override(begin, {**SETTINGS, "data": str(data), **changes})
+    known = paths(begin)
+    heads = {name: value for name, value in HEADS.items() if name in known}
+    return override(begin, {**SETTINGS, **heads, "data": str(data), **changes})
+
+
+def _caption_columns(kinds: list[str], splits: list[str]) -> dict[str, pa.Array]:
+    """Embeddings that tell the colours apart, zeros for rows without a caption, and neighbours of one colour
+    among the training rows."""
+    random = np.random.default_rng(1)
+    rows = np.array([np.eye(8)[KINDS.index(kind)] for kind in kinds]) + random.normal(0, 0.1, (len(kinds), 8))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[::11] = 0
+    similarity = rows @ rows.T
+    trained = [row for row, split in enumerate(splits) if split == "train" and row % 11]
+    near = [
+        sorted((one for one in trained if one != row), key=lambda one: -similarity[row, one])[:3]
+        if row in trained
+        else []
+        for row in range(len(kinds))
+    ]
+    flat = pa.array(rows.astype(np.float16).reshape(-1))
+    return {
+        "caption_embedding": pa.FixedSizeListArray.from_arrays(flat, 8),
+        # A new catalog numbers its rows from 0; these are stable row ids.
+        "neighbours": pa.array(near, pa.list_(pa.int64())),
+    }
 
 
 def _split(row: int, test_every: int) -> str:

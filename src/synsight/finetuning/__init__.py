@@ -1,5 +1,6 @@
-"""What trains a network for a label: for now the supervised baseline that pretraining is compared with."""
+"""What trains for a label on top of a model, and what training on it is compared with."""
 
 from synsight.finetuning.supervised import run_name, supervised_baseline
+from synsight.finetuning.transfer_init import TransferInit, transfer_init
 
-__all__ = ["run_name", "supervised_baseline"]
+__all__ = ["TransferInit", "run_name", "supervised_baseline", "transfer_init"]

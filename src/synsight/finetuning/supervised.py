@@ -130,8 +130,9 @@ def _run_config(config: RunConfig, question: Question, rows: Rows) -> RunConfig:
     config = dataclasses.replace(config, seed=question.seed, batch_size=min(config.batch_size, len(rows)))
     if question.n_labels is None:
         return config
-    # One look, at the last step: the last weights are kept, and no validation label has chosen anything.
-    return dataclasses.replace(config, monitor=dataclasses.replace(config.monitor, every_steps=config.steps))
+    # One look, which chooses nothing: the last weights are kept, and no validation label has a say.
+    monitor = dataclasses.replace(config.monitor, every_steps=config.steps, metric="none")
+    return dataclasses.replace(config, monitor=monitor)
 
 
 def _details(config: RunConfig, summary: RunSummary) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """CatLIP: pretraining as classification of an image by the words found in its caption."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from synsight.data.loader import Batch
+from synsight.data.batches import Batch
 from synsight.distributed import World
 from synsight.errors import ConfigError
-from synsight.methods.base import Method, StepLoss
+from synsight.methods.base import Method, Need, Rows, StepLoss
+from synsight.methods.range_augment import RangeAugment
 from synsight.models.heads import linear_head
 from synsight.objectives import labelled_rows, sparse_bce
 
@@ -21,6 +22,8 @@ class CatLIPConfig:
     start_probability: float | None = None
     """Probability every word is given at the start, through the bias of the head; None: 1 / classes. A head
     that starts at one half spends its first epochs learning that most words are absent."""
+    range_augment: bool = False
+    """Change brightness, contrast and noise by strengths that are learned (RangeAugment)."""
 
     def __post_init__(self) -> None:
         if self.start_probability is not None and not 0 < self.start_probability < 1:
@@ -37,7 +40,7 @@ class CatLIP(Method):
     Reference: Mehta et al. 2024, https://arxiv.org/abs/2404.15653, section 3.
     """
 
-    needs: ClassVar[Literal["words", "label"] | None] = "words"
+    head_kind: ClassVar[Literal["words", "labels"] | None] = "words"
 
     def __init__(
         self, encoder: nn.Module, *, embedding_dim: int, config: CatLIPConfig, num_classes: int
@@ -46,17 +49,49 @@ class CatLIP(Method):
         self.config = config
         prior = config.start_probability or 1 / max(num_classes, 2)
         self.head = linear_head(embedding_dim, num_classes, prior=prior)
+        self.range_augment = RangeAugment() if config.range_augment else None
 
-    def loss(self, batch: Batch, world: World) -> StepLoss:
-        """Binary cross-entropy of this process's rows over the mean number of labelled rows of a process."""
+    @classmethod
+    def needs(cls, config: Any) -> frozenset[Need]:
+        """The words of the captions."""
+        return frozenset({"words"})
+
+    def represent(self, batch: Batch) -> dict[str, Tensor]:
+        """Features [B, D]; with RangeAugment, in training, also the errors [B, 1] it made."""
+        view = batch.views[0]
+        if self.range_augment is None or not self.training:
+            return {"features": self.encoder(view)}
+        view, errors = self.range_augment(view)
+        return {"features": self.encoder(view), "range_errors": errors}
+
+    def compare(self, rows: Rows, batch: Batch, world: World) -> StepLoss:
+        """Binary cross-entropy of this process's rows over the mean number of labelled rows of a process.
+
+        RangeAugment adds its penalty, the mean over all rows.
+        """
         assert batch.word_rows is not None and batch.word_classes is not None
-        features = self.encoder(batch.views[0])  # [B, D]
+        features = rows["features"]
         logits = self.head(features)  # [B, C]
         has_word = labelled_rows(batch.word_rows, len(logits)).float()
         # Gradients are averaged over the processes: the mean count here makes it the joint batch's mean.
         normaliser = world.sum(has_word.sum()) / world.size
         loss = sparse_bce(logits, batch.word_rows, batch.word_classes, normaliser=normaliser)
-        return StepLoss(loss, features=features.detach(), logs={"share_with_word": has_word.mean()})
+        logs = {"share_with_word": has_word.mean()}
+        if self.range_augment is not None and "range_errors" in rows:
+            errors = rows["range_errors"].float()
+            loss = loss + self.range_augment.penalty(errors)
+            logs["range_error"] = errors.detach().mean()
+        return StepLoss(loss, features=features.detach(), logs=logs)
+
+    def begin(self, total_steps: int) -> None:
+        """The target of RangeAugment's errors grows until the last step."""
+        if self.range_augment is not None:
+            self.range_augment.total_steps = total_steps
+
+    def after_step(self) -> None:
+        """Keep RangeAugment's ranges in their bounds."""
+        if self.range_augment is not None:
+            self.range_augment.clamp()
 
     @property
     def classifier(self) -> nn.Linear:

@@ -2,17 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from synsight.data.loader import Batch
+from synsight.data.batches import Batch
 from synsight.distributed import World
-from synsight.errors import ConfigError
-from synsight.methods.base import Method, StepLoss
-from synsight.models.heads import ProjectionHead
-from synsight.objectives import nt_xent
+from synsight.methods.base import Rows, StepLoss
+from synsight.methods.two_views import TwoViews, check_contrast
+from synsight.objectives import tiled_nt_xent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,36 +22,54 @@ class SimCLRConfig:
     temperature: float = 0.2
     """Divides the cosine similarities; the paper's best is 0.1 on ImageNet, 0.5 for long runs on CIFAR-10."""
     projection_dim: int = 128
+    decoupled: bool = False
+    """Leave the positive out of the denominator (DCL, Yeh et al. 2021, https://arxiv.org/abs/2110.06848); it
+    helps small batches most."""
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ConfigError(f"method.temperature must be > 0; got {self.temperature!r}.")
-        if self.projection_dim < 1:
-            raise ConfigError(f"method.projection_dim must be at least 1; got {self.projection_dim!r}.")
+        check_contrast(self.temperature, self.projection_dim)
 
 
-class SimCLR(Method):
-    """SimCLR's step: both views through encoder and projection head in one pass, NT-Xent over all processes.
+class SimCLR(TwoViews):
+    """SimCLR's step: NT-Xent between both views of the images of all processes.
 
-    Reference: Chen et al. 2020, algorithm 1, https://arxiv.org/abs/2002.05709. One pass over the 2B views
-    means that normalisation sees both; the paper's code does the same.
+    Reference: Chen et al. 2020, algorithm 1, https://arxiv.org/abs/2002.05709
+
+    Smaller views (`views.local_count`, the multi-crop of Caron et al. 2020, https://arxiv.org/abs/2006.09882)
+    are each contrasted with each whole view; the loss is the mean over all such pairs and the pair of whole
+    views.
     """
 
-    num_views: ClassVar[int] = 2
-
     def __init__(self, encoder: nn.Module, *, embedding_dim: int, config: SimCLRConfig) -> None:
-        super().__init__(encoder, embedding_dim=embedding_dim)
+        super().__init__(encoder, embedding_dim=embedding_dim, projection_dim=config.projection_dim)
         self.config = config
-        self.projection_head = ProjectionHead(embedding_dim, projection_dim=config.projection_dim)
 
-    def loss(self, batch: Batch, world: World) -> StepLoss:
+    def represent(self, batch: Batch) -> dict[str, Tensor]:
+        """Projections of every view, [B, P] each, and the features of the first."""
+        rows = super().represent(batch)
+        if batch.local_views:
+            local = self.projection_head(self.encoder(torch.cat(batch.local_views)))
+            rows |= {f"local{i}": z for i, z in enumerate(local.chunk(len(batch.local_views)))}
+        return rows
+
+    def compare(self, rows: Rows, batch: Batch, world: World) -> StepLoss:
         """NT-Xent of this process's anchors against the views of all processes."""
-        features = self.encoder(torch.cat(batch.views))  # [2B, D]
-        projections = self.projection_head(features)
-        z0, z1 = projections.chunk(2)
-        loss = nt_xent(z0, z1, temperature=self.config.temperature, gather=world.gather, rank=world.rank)
-        return StepLoss(loss, features=features.detach())
+        whole = [rows["z0"], rows["z1"]]
+        local = [rows[f"local{i}"] for i in range(len(batch.local_views))]
+        pairs = [(whole[0], whole[1]), *((small, large) for small in local for large in whole)]
+        losses = [
+            tiled_nt_xent(
+                first,
+                second,
+                temperature=self.config.temperature,
+                decoupled=self.config.decoupled,
+                gather=world.gather if world.size > 1 else None,
+                rank=world.rank,
+            )
+            for first, second in pairs
+        ]
+        return StepLoss(torch.stack(losses).mean(), features=rows["features"])
 
     def chance_loss(self, batch_size: int) -> float:
-        """ln(2B - 1): every other view is as likely to be the partner."""
-        return math.log(2 * batch_size - 1)
+        """ln(2B - 1): every other view is as likely to be the partner; one view fewer with DCL."""
+        return math.log(2 * batch_size - 1 - self.config.decoupled)

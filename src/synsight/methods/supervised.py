@@ -1,15 +1,15 @@
 """Supervised training from a label column: what pretraining has to be compared with."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from synsight.data.loader import Batch
+from synsight.data.batches import Batch
 from synsight.distributed import World
 from synsight.errors import ConfigError
-from synsight.methods.base import Method, StepLoss
+from synsight.methods.base import Method, Need, Rows, StepLoss
 from synsight.models.heads import linear_head
 
 
@@ -30,7 +30,7 @@ class SupervisedConfig:
 class Supervised(Method):
     """Softmax cross-entropy over one linear head; rows without a label are left out of the mean."""
 
-    needs: ClassVar[Literal["words", "label"] | None] = "label"
+    head_kind: ClassVar[Literal["words", "labels"] | None] = "labels"
 
     def __init__(
         self, encoder: nn.Module, *, embedding_dim: int, config: SupervisedConfig, num_classes: int
@@ -39,10 +39,19 @@ class Supervised(Method):
         self.config = config
         self.head = linear_head(embedding_dim, num_classes)
 
-    def loss(self, batch: Batch, world: World) -> StepLoss:
+    @classmethod
+    def needs(cls, config: Any) -> frozenset[Need]:
+        """The labels."""
+        return frozenset({"label"})
+
+    def represent(self, batch: Batch) -> dict[str, Tensor]:
+        """Features [B, D]."""
+        return {"features": self.encoder(batch.views[0])}
+
+    def compare(self, rows: Rows, batch: Batch, world: World) -> StepLoss:
         """Cross-entropy of this process's rows over the mean number of labelled rows of a process."""
         assert batch.labels is not None
-        features = self.encoder(batch.views[0])  # [B, D]
+        features = rows["features"]
         logits = self.head(features)  # [B, C]
         labelled = batch.labels >= 0
         # Gradients are averaged over the processes: the mean count here makes it the joint batch's mean.

@@ -1,15 +1,13 @@
 """The verb `pretrain`: a recipe by its name, some settings changed, trained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
 from synsight.data.catalog import Catalog
 from synsight.errors import UsageError, near_names
-from synsight.recipes.catlip import catlip
-from synsight.recipes.simclr import simclr
-from synsight.recipes.supervised import supervised
+from synsight.recipes.names import RECIPES
 from synsight.records import RunSummary
 from synsight.training.config import RunConfig, read_config
 from synsight.training.dry_run import DryRun, measure
@@ -18,12 +16,6 @@ from synsight.training.settings import override
 
 LABEL = "label"
 """The catalog's own name for what `ingest` was told is the label."""
-
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    "simclr": simclr,
-    "catlip": catlip,
-    "supervised": supervised,
-}
 
 
 @overload

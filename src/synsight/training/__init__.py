@@ -2,13 +2,14 @@
 
 from synsight.training.config import (
     CheckpointConfig,
-    MonitorConfig,
     OptimConfig,
     RunConfig,
     ScheduleConfig,
     read_config,
 )
 from synsight.training.dry_run import DryRun, measure
+from synsight.training.levers import LeversConfig
+from synsight.training.monitor_config import MonitorConfig, StoppingConfig
 from synsight.training.run import train
 from synsight.training.settings import override, paths, to_plain
 
@@ -17,6 +18,8 @@ __all__ = [
     "OptimConfig",
     "ScheduleConfig",
     "MonitorConfig",
+    "StoppingConfig",
+    "LeversConfig",
     "CheckpointConfig",
     "train",
     "measure",

@@ -8,8 +8,10 @@ import yaml
 
 from synsight import files
 from synsight.data.views import ViewsConfig
-from synsight.errors import ConfigError
+from synsight.errors import ConfigError, near_names
 from synsight.methods import METHODS, MethodConfig
+from synsight.training.levers import LeversConfig
+from synsight.training.monitor_config import MonitorConfig, StoppingConfig
 from synsight.training.settings import from_plain, to_plain
 
 
@@ -28,6 +30,10 @@ class OptimConfig:
     """Of LARS."""
     trust_coefficient: float = 0.001
     """Of LARS."""
+    eps: float = 1e-8
+    """Of AdamW."""
+    pretrained_lr: float = 1.0
+    """Learning rate of parts that began with pretrained weights, as a share of `lr`; they do not decay."""
     clip_norm: float | None = 1.0
     """Longest gradient (L2, all weights together); None: no limit."""
     ema_decay: float | None = None
@@ -38,6 +44,8 @@ class OptimConfig:
         _check(self.weight_decay >= 0, "optim.weight_decay must be >= 0", self.weight_decay)
         _check(all(0 <= one < 1 for one in self.betas), "optim.betas must lie in [0, 1)", self.betas)
         _check(0 <= self.momentum < 1, "optim.momentum must lie in [0, 1)", self.momentum)
+        _check(self.eps > 0, "optim.eps must be > 0", self.eps)
+        _check(0 <= self.pretrained_lr <= 1, "optim.pretrained_lr must lie in [0, 1]", self.pretrained_lr)
         _check(self.trust_coefficient > 0, "optim.trust_coefficient must be > 0", self.trust_coefficient)
         _check(
             self.clip_norm is None or self.clip_norm > 0,
@@ -66,39 +74,6 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorConfig:
-    """The k-NN accuracy on held-out labelled rows, which says which weights are kept."""
-
-    where: str = "split = 'val'"
-    """Rows that are asked about (SQL); never the test rows."""
-    train_rows: int = 1000
-    """Most training rows that serve as neighbours."""
-    val_rows: int = 1000
-    """Most rows that are asked about."""
-    every_steps: int | None = None
-    """Steps between two looks; None: as often as `share` allows."""
-    share: float = 0.05
-    """Largest share of the run's work that may go into looking, where an image embedded counts a third of
-    one trained on."""
-    neighbours: int = 20
-    """k; at most twice the rows of the smallest class."""
-    temperature: float = 0.1
-    """A neighbour counts exp(similarity / temperature)."""
-
-    def __post_init__(self) -> None:
-        for name in ("train_rows", "val_rows", "neighbours"):
-            _check(getattr(self, name) > 0, f"monitor.{name} must be at least 1", getattr(self, name))
-        _check(
-            self.every_steps is None or self.every_steps > 0,
-            "monitor.every_steps must be at least 1 or none",
-            self.every_steps,
-        )
-        _check(0 < self.share <= 1, "monitor.share must lie in (0, 1]", self.share)
-        _check(self.temperature > 0, "monitor.temperature must be > 0", self.temperature)
-        _check("'test'" not in self.where, "monitor.where must not read the test rows", self.where)
-
-
-@dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
     """How much work a power cut may cost. A checkpoint is also written when the run is stopped."""
 
@@ -111,6 +86,10 @@ class CheckpointConfig:
         _check(self.every_minutes > 0, "checkpoint.every_minutes must be > 0", self.every_minutes)
         _check(self.least_minutes >= 0, "checkpoint.least_minutes must be >= 0", self.least_minutes)
         _check(self.every_epochs > 0, "checkpoint.every_epochs must be at least 1", self.every_epochs)
+
+
+TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
+"""Loggers that know how to take the rows of metrics.jsonl."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +107,16 @@ class RunConfig:
     label: str | None = None
     """Column with the labels of the monitor and of supervised training."""
     words: str = "synset"
-    """Vocabulary that CatLIP learns: the catalog's column words_<this>."""
+    """Vocabulary that CatLIP and SuperClass learn: the catalog's column words_<this>."""
+    text_column: str = "caption"
+    """Column with the text that a trained text encoder reads."""
     encoder: str = "resnet18"
     """A timm name."""
     image_size: int = 64
     """Side of the square the encoder sees, in pixels."""
+    image_sizes: tuple[int, ...] = ()
+    """Sides that batches have in turn while training (CatLIP's variable resolution); a batch at twice the
+    side has a quarter of the images. (): `image_size` alone."""
     epochs: int = 20
     least_steps: int = 0
     """A small catalog is passed through more often than `epochs` says, until the run has this many steps."""
@@ -145,11 +129,18 @@ class RunConfig:
     """`auto`: bfloat16 where the processor computes in it, else float32."""
     workers: int | None = None
     """Processes that decode images; None: as many as the machine can spare. The result is the same."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """How several processes share a run: each with the whole network, or with a part of it (ViT-L and
+    above)."""
+    track: tuple[str, ...] = ()
+    """Loggers that get the rows of metrics.jsonl, too: tensorboard, mlflow, wandb, trackio."""
     log_every: int = 10
     """Steps between two rows of metrics.jsonl; each holds means over the steps since the last."""
+    levers: LeversConfig = field(default_factory=LeversConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    stopping: StoppingConfig = field(default_factory=StoppingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
@@ -166,7 +157,25 @@ class RunConfig:
             self.views.count,
         )
         _check(
-            self.label is not None or method.needs != "label",
+            self.views.local_count == 0 or self.method.name == "simclr",
+            "views.local_count (multi-crop) is for simclr alone",
+            self.views.local_count,
+        )
+        _check(
+            not self.image_sizes or self.levers.small_size is None,
+            "image_sizes and levers.small_size both decide the size; use one of them",
+            self.image_sizes,
+        )
+        _check(all(size > 0 for size in self.image_sizes), "image_sizes must be at least 1", self.image_sizes)
+        _check(
+            not (self.levers.compile and self.parallel == "fsdp"),
+            "levers.compile is for parallel ddp alone",
+            self.parallel,
+        )
+        for name in set(self.track) - set(TRACKERS):
+            raise ConfigError(f"track: no logger is called {name!r}; {near_names(name, TRACKERS)}")
+        _check(
+            self.label is not None or "label" not in method.needs(self.method),
             f"label must name the column that {self.method.name} learns",
             self.label,
         )

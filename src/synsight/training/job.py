@@ -1,28 +1,33 @@
 """A run made ready: data, network, optimiser and monitor built from the settings, nothing trained yet."""
 
+import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from synsight.data.catalog import Catalog
 from synsight.data.plan import Plan
 from synsight.data.training_data import TrainingData
 from synsight.distributed import World
-from synsight.errors import ConfigError, DataError
-from synsight.language.vocabulary import Vocabulary, load_vocabulary
+from synsight.errors import ConfigError
+from synsight.language.vocabulary import Vocabulary
 from synsight.methods import METHODS, Method
-from synsight.models import build_backbone, embedding_dim
-from synsight.seeding import seed_everything
+from synsight.models import StartingEncoder
+from synsight.training.build import build_encoder, build_language, build_method, sizes_of
 from synsight.training.config import RunConfig
-from synsight.training.monitor import Monitor, build_monitor
+from synsight.training.levers import size_at, work_per_image
+from synsight.training.monitor import Monitor, build_monitor, reads_text
 from synsight.training.optim import WeightAverage, build_optimiser, rate_at
+from synsight.training.parallel import over_processes
+from synsight.training.sharding import Whole, part_groups
 from synsight.training.state import Parts, Progress
 
 
@@ -38,10 +43,17 @@ class Job:
     plan: Plan
     parts: Parts
     method: Method
+    start: StartingEncoder
+    """The encoder as the run found it; its module is the method's."""
+    step: nn.Module
+    """The method as it is called in a step: over all processes."""
+    whole: Whole | None
+    """Where processes have shares of the weights: what all of them are gathered in."""
+    world: World
     vocabulary: Vocabulary | None
     monitor: Monitor | None
     without_monitor: str
-    """Why there is no monitor."""
+    """Why no reading of a monitor says which weights are kept; "": one does."""
     device: torch.device
     precision: str
     """`bf16` or `fp32`, resolved."""
@@ -62,10 +74,31 @@ class Job:
         share = rate_at(step, total_steps=self.total_steps, schedule=self.config.schedule)
         return self.config.optim.lr * share
 
-    def weights_to_keep(self) -> AbstractContextManager[Any]:
-        """Let the method have, while the block runs, the weights that are monitored and saved."""
+    @contextmanager
+    def weights_to_keep(self) -> Iterator["Job"]:
+        """The job with a method that has, while the block runs, the weights that are monitored and saved.
+
+        All processes enter.
+        """
         average = self.parts.average
-        return nullcontext() if average is None else average.applied(self.method)
+        if self.whole is not None:
+            state = self.method.state_dict() if average is None else average.state
+            with self.whole.having(state) as method:
+                yield replace(self, method=method)
+        elif average is not None:
+            with average.applied(self.method):
+                yield self
+        else:
+            yield self
+
+    def size_at(self, step: int) -> int:
+        """Side in pixels of the pictures of the step after `step` steps, where the plan does not say."""
+        return size_at(
+            step,
+            total_steps=self.total_steps,
+            image_size=self.config.image_size,
+            levers=self.config.levers,
+        )
 
     def resume_command(self, run: Path) -> str:
         """What the user types to go on."""
@@ -105,67 +138,89 @@ def prepare(
         ModelError: The encoder is unknown.
     """
     positions = None if rows is None else np.unique(np.asarray(rows, dtype=np.int64))
-    needs = METHODS[config.method.name].needs
-    vocabulary = load_vocabulary(catalog, config.words) if needs == "words" else None
+    needs = METHODS[config.method.name].needs(config.method)
+    language = build_language(config, catalog)
+    start = build_encoder(config)
     data = TrainingData(
         catalog,
         views=config.views,
         image_size=config.image_size,
+        largest_size=max(sizes_of(config)),
         seed=config.seed,
         where=config.where if positions is None else None,
         positions=positions,
-        vocabulary=config.words if needs == "words" else None,
-        label=config.label if needs == "label" else None,
+        vocabulary=config.words if "words" in needs else None,
+        label=config.label if "label" in needs else None,
+        text_column=config.text_column,
+        tokenise=language.tokenise,
+        caption_embeddings=language.caption_embeddings,
+        neighbours=language.neighbours,
+        mean=start.mean,
+        std=start.std,
     )
     plan = Plan(
-        rows=len(data), batch_size=config.batch_size, seed=config.seed, rank=world.rank, world=world.size
+        rows=len(data),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        rank=world.rank,
+        world=world.size,
+        image_sizes=config.image_sizes,
+        image_size=config.image_size,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    method = _build_method(config, data, vocabulary).to(device).to(memory_format=torch.channels_last)
+    device = _device()
+    method = build_method(config, start, data, language).to(device).to(memory_format=torch.channels_last)
+    monitor, reason = build_monitor(config, catalog, rows=positions, world=world)
+    total_steps = config.steps or max(config.epochs * plan.steps_per_epoch, config.least_steps)
+    method.begin(total_steps)
+    monitor_every = total_steps
+    if monitor is not None:
+        reason = monitor.missing(method)
+        monitor_every = monitor.every_steps(
+            batch_size=config.batch_size,
+            num_views=method.num_views,
+            total_steps=total_steps,
+            reads_text=reads_text(method),
+            work_per_image=work_per_image(image_size=config.image_size, levers=config.levers),
+        )
+    precision = _precision(config.precision, device)
+    sharded = config.parallel == "fsdp" and world.size > 1
+    whole = Whole(method) if sharded else None
+    step = over_processes(method, world, parallel=config.parallel, precision=precision)
     average = None
     if config.optim.ema_decay is not None:
         average = WeightAverage(method, decay=config.optim.ema_decay)
-    monitor, reason = build_monitor(config, catalog, rows=positions)
-    total_steps = config.steps or max(config.epochs * plan.steps_per_epoch, config.least_steps)
-    monitor_every = total_steps
-    if monitor is not None:
-        monitor_every = monitor.every_steps(
-            batch_size=config.batch_size, num_views=method.num_views, total_steps=total_steps
-        )
+    optimiser = build_optimiser(method, config.optim, pretrained=method.pretrained_parts)
+    if sharded:
+        part_groups(optimiser)
     return Job(
         config=config,
         catalog=catalog,
         data_record=data_record,
         data=data,
         plan=plan,
-        parts=Parts(method, build_optimiser(method, config.optim), average, Progress()),
+        parts=Parts(method, optimiser, average, Progress()),
         method=method,
-        vocabulary=vocabulary,
+        start=start,
+        step=step,
+        whole=whole,
+        world=world,
+        vocabulary=language.vocabulary,
         monitor=monitor,
         without_monitor=reason,
         device=device,
-        precision=_precision(config.precision, device),
+        precision=precision,
         total_steps=total_steps,
         monitor_every=monitor_every,
     )
 
 
-def _build_method(config: RunConfig, data: TrainingData, vocabulary: Vocabulary | None) -> Method:
-    seed_everything(config.seed)
-    encoder = build_backbone(config.encoder, image_size=config.image_size)
-    kind: Callable[..., Method] = METHODS[config.method.name]  # each class takes its own config
-    needs = METHODS[config.method.name].needs
-    if needs is None:
-        return kind(encoder, embedding_dim=embedding_dim(encoder), config=config.method)
-    num_classes = len(vocabulary) if vocabulary is not None else len(data.label_names or ())
-    if num_classes < 1 + (needs == "label"):
-        raise DataError(
-            f"{data.catalog.path}: {config.method.name} needs {1 + (needs == 'label')} classes or more, "
-            f"found {num_classes} in "
-            f"{'the vocabulary' if vocabulary is not None else f'the column {config.label!r}'}; check the "
-            "training rows."
-        )
-    return kind(encoder, embedding_dim=embedding_dim(encoder), config=config.method, num_classes=num_classes)
+def _device() -> torch.device:
+    """The GPU of this process, which torchrun numbers on its machine, or the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
 
 
 def _precision(wanted: str, device: torch.device) -> str:

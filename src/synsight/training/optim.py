@@ -1,7 +1,7 @@
 """Optimisers, the learning-rate schedule and the average of the weights."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,35 +70,60 @@ def _adapted(weight: Tensor, group: dict[str, Any]) -> Tensor:
     return torch.where(moved, (weight.grad + decay * weight) * ratio, weight.grad)
 
 
-def parameter_groups(module: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    module: nn.Module,
+    *,
+    weight_decay: float,
+    pretrained: Sequence[nn.Module] = (),
+    pretrained_lr: float = 1.0,
+) -> list[dict[str, Any]]:
     """Two groups: matrices and filters, which decay, and biases, norms and position tables, which do not.
 
     What a timm model names in `no_weight_decay()` (class token, position embedding) does not decay either.
+
+    Args:
+        module: Owner of the parameters.
+        weight_decay: Of the first group.
+        pretrained: Parts of it that began with pretrained weights: their parameters make a third group,
+            without decay (Zhai et al. 2023 (SigLIP), section 4.5, https://arxiv.org/abs/2303.15343).
+        pretrained_lr: `lr_share` of that group: its learning rate as a share of the run's.
     """
     named: set[str] = set()
     for prefix, part in module.named_modules():
         if callable(names := getattr(part, "no_weight_decay", None)):
             named.update(f"{prefix}.{name}" if prefix else name for name in names())
+    begun = {weight for part in pretrained for weight in part.parameters()}
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for name, weight in module.named_parameters():
-        if weight.requires_grad:
+        if weight.requires_grad and weight not in begun:
             (plain if weight.ndim <= 1 or name in named else decayed).append(weight)
-    return [
+    groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    if begun := {weight for weight in begun if weight.requires_grad}:
+        kept = [weight for weight in module.parameters() if weight in begun]
+        groups.append({"params": kept, "weight_decay": 0.0, "lr_share": pretrained_lr})
+    return groups
 
 
-def build_optimiser(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW or LARS over the two groups of `parameter_groups`."""
-    groups = parameter_groups(module, weight_decay=config.weight_decay)
+def build_optimiser(
+    module: nn.Module, config: OptimConfig, *, pretrained: Sequence[nn.Module] = ()
+) -> torch.optim.Optimizer:
+    """AdamW or LARS over the groups of `parameter_groups`."""
+    groups = parameter_groups(
+        module,
+        weight_decay=config.weight_decay,
+        pretrained=pretrained,
+        pretrained_lr=config.pretrained_lr,
+    )
     if config.name == "lars":
         groups[1]["adapt"] = False
         return LARS(
             groups, lr=config.lr, momentum=config.momentum, trust_coefficient=config.trust_coefficient
         )
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
 
 def rate_at(step: int, *, total_steps: int, schedule: ScheduleConfig) -> float:

@@ -1,9 +1,12 @@
 """`train`: one run in its folder, from the first step or from where it was stopped."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
-from synsight.distributed import World, close_world, open_world
-from synsight.errors import UsageError
+import torch
+
+from synsight.distributed import World, attempt, close_world, open_world
+from synsight.errors import TrainingError
 from synsight.progress import progress_bar
 from synsight.records import RunSummary
 from synsight.training.checkpoints import has_checkpoint, load_checkpoint
@@ -15,6 +18,7 @@ from synsight.training.loop import Sitting
 from synsight.training.run_folder import LOG, RunFolder
 from synsight.training.saving import finish, read_summary, save_model
 from synsight.training.state import unpack
+from synsight.training.stopping import IN_PROSE
 
 
 def train(
@@ -40,35 +44,53 @@ def train(
         StorageError: The disk refused a write; the last checkpoint is whole.
     """
     world = open_world()
+    folder = RunFolder(out)
     try:
-        if world.size > 1:
-            raise UsageError("training in several processes is not supported yet; start it without torchrun.")
-        folder = RunFolder(out)
-        with folder.locked():
-            begun = folder.begin(config, resume=resume)
+        # One process holds, writes and speaks for all; the others wait until the folder is in order.
+        with folder.locked() if world.is_main else nullcontext():
+            going_on = resume or attempt() > 0  # torchrun starts the same command again
+            begun = world.any(world.is_main and folder.begin(config, resume=going_on))
             if begun and folder.done.exists():
                 return read_summary(folder)
-            with folder.logging():
+            with folder.logging() if world.is_main else nullcontext():
                 return _train_in(folder, config, rows=rows, world=world)
+    except RuntimeError as error:
+        if world.size == 1 or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise TrainingError(
+            f"process {world.rank} of {world.size} lost the others ({str(error).splitlines()[0][:200]}); the "
+            "work up to the last checkpoint is saved: start the same command again with --resume."
+        ) from error
     finally:
         close_world(world)
 
 
 def _train_in(folder: RunFolder, config: RunConfig, *, rows: Rows | None, world: World) -> RunSummary:
+    if not world.is_main:
+        world.wait()  # until data.json is there
     catalog, chosen, record = open_data(folder, config, rows)
+    if world.is_main:
+        world.wait()
     job = prepare(config, catalog=catalog, data_record=record, rows=chosen, world=world)
     if has_checkpoint(folder.last):
         unpack(load_checkpoint(folder.last), job.parts)
     progress = job.parts.progress
-    folder.cut_metrics(step=progress.step)
+    if world.is_main:
+        folder.cut_metrics(step=progress.step)
     LOG.info("start at step %d of %d, %s on %s", progress.step, job.total_steps, job.precision, job.device)
-    if job.monitor is None:
-        LOG.warning("no k-NN monitor: %s; the last weights are kept", job.without_monitor)
+    if job.without_monitor:
+        watched = IN_PROSE.get(config.monitor.metric, config.monitor.metric)
+        LOG.warning("no monitor of %s: %s; the last weights are kept", watched, job.without_monitor)
     title = config.recipe or config.method.name
-    with stop_signals() as stop, progress_bar(title, total=job.total_steps) as bar:
+    shown = world.is_main
+    with stop_signals() as stop, progress_bar(title, total=job.total_steps, shown=shown) as bar:
         bar.advance(progress.step)
-        Sitting(folder, job, world, bar, stop).run()
-        if job.monitor is None:
-            with job.weights_to_keep():
-                save_model(folder, job)
-    return finish(folder, job)
+        Sitting(folder, job, bar, stop).run()
+    if job.without_monitor:
+        with job.weights_to_keep() as kept:
+            if world.is_main:
+                save_model(folder, kept)
+    if world.is_main:
+        finish(folder, job)
+    world.wait()
+    return read_summary(folder)

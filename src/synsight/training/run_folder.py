@@ -24,6 +24,7 @@ LOG = logging.getLogger("synsight.training")
 FREE_ON_RESUME = (
     "workers",
     "data",
+    "track",
     "checkpoint.every_minutes",
     "checkpoint.every_epochs",
     "checkpoint.least_minutes",

@@ -1,12 +1,17 @@
 """What a run leaves behind: the model, and the record that says it is finished."""
 
+from torch import nn
+
 from synsight import files
-from synsight.models import Model, ModelConfig, default_stem
+from synsight.methods import Method
+from synsight.methods.image_text import ImageText
+from synsight.models import Model, ModelConfig, TextSide
 from synsight.records import RunSummary, as_json
 from synsight.training.job import Job
-from synsight.training.monitor import METRIC
 from synsight.training.run_folder import LOG, RunFolder
 from synsight.training.settings import to_plain
+from synsight.training.state import stopping_state
+from synsight.training.stopping import sentence
 
 
 def save_model(folder: RunFolder, job: Job) -> None:
@@ -16,17 +21,20 @@ def save_model(folder: RunFolder, job: Job) -> None:
         StorageError: The disk refused.
     """
     head = job.method.classifier
-    kind = None if head is None else "words" if job.method.needs == "words" else "labels"
+    kind = None if head is None else job.method.head_kind
+    projection, text = _joint_space(job.method)
     config = ModelConfig(
-        encoder=job.config.encoder,
+        encoder=job.start.architecture,
+        arguments=dict(job.start.arguments),
         image_size=job.config.image_size,
         embedding_dim=job.method.embedding_dim,
         mean=job.data.mean,
         std=job.data.std,
-        stem=default_stem(job.config.encoder, image_size=job.config.image_size),
+        stem=job.start.stem,
         method=job.config.method.name,
-        head=kind,  # type: ignore[arg-type]
+        head=kind,
         classes=0 if head is None else head.out_features,
+        projection_dim=0 if projection is None else projection.out_features,
         trained_on={
             "catalog": job.catalog.name,
             **{name: job.data_record[name] for name in ("version", "fingerprint", "rows")},
@@ -37,26 +45,42 @@ def save_model(folder: RunFolder, job: Job) -> None:
         job.method.encoder,
         config,
         head=head,
+        projection=projection,
+        text=text,
         vocabulary=job.vocabulary,
         label_names=job.data.label_names if kind == "labels" else None,
     )
     model.save_pretrained(folder.model)
 
 
+def _joint_space(method: Method) -> tuple[nn.Linear | None, TextSide | None]:
+    """The projections and the text encoder of a method that has them, for zero-shot use of the model."""
+    if not isinstance(method, ImageText) or (tower := method.text_tower()) is None:
+        return None, None
+    frozen = method.text_encoder is None
+    text = TextSide(
+        tower,
+        projection=method.text_projection,
+        logit_scale=method.log_scale.exp().item(),
+        unit_features=frozen,
+    )
+    return method.image_projection, text
+
+
 def finish(folder: RunFolder, job: Job) -> RunSummary:
     """Write the DONE marker, which holds the summary, and return it."""
     progress = job.parts.progress
-    watched = job.monitor is not None
-    if watched and progress.best_step < job.total_steps:
-        LOG.info("the model is that of step %d, where %s was best", progress.best_step, METRIC)
+    watched = not job.without_monitor
+    reason = _reason(job)
+    LOG.info("%s", reason)
     summary = RunSummary(
         run=str(folder.path),
         model=str(folder.model),
         steps=progress.step,
         best_step=progress.best_step if watched else progress.step,
-        monitor=METRIC if watched else f"none: {job.without_monitor}",
+        monitor=job.config.monitor.metric if watched else f"none: {job.without_monitor}",
         best_value=progress.best_value,
-        stopped_because="finished",
+        stopped_because=reason,
         seconds=progress.seconds,
         name=folder.path.resolve().name,
         recipe=job.config.recipe,
@@ -67,6 +91,21 @@ def finish(folder: RunFolder, job: Job) -> RunSummary:
     del record["curve"], record["settings"]  # they have files of their own
     files.write_json(folder.done, record)
     return summary
+
+
+def _reason(job: Job) -> str:
+    """Why the run ended, and where its monitor was best."""
+    progress = job.parts.progress
+    if job.without_monitor or (progress.best_step == progress.step and not progress.stopped):
+        return "finished"
+    told = sentence(
+        stopping_state(progress),
+        metric=job.config.monitor.metric,
+        total_steps=job.total_steps,
+        stopped=progress.stopped,
+        config=job.config.stopping,
+    )
+    return f"{'stopped early' if progress.stopped else 'finished'}: {told}"
 
 
 def read_summary(folder: RunFolder) -> RunSummary:

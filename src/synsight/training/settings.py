@@ -110,7 +110,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
-    parts = value.split(",") if isinstance(value, str) else value
+    parts = (value.split(",") if value else []) if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
         raise UsageError(f"{path}: expected a list of values, got {value!r}; write them with commas between.")
     if len(kinds) == 2 and kinds[1] is Ellipsis:

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from synsight.errors import TrainingError
 from synsight.training.checkpoints import Checkpoint
 from synsight.training.optim import WeightAverage
+from synsight.training.settings import from_plain
+from synsight.training.sharding import gathered, shared_like
+from synsight.training.stopping import StoppingState
 
 
 @dataclass
@@ -23,6 +26,12 @@ class Progress:
     """Spent training, over all sittings."""
     best_step: int = 0
     best_value: float | None = None
+    looks: dict[str, Any] = field(default_factory=dict)
+    """What is remembered of the monitor's looks: a `StoppingState` in plain values."""
+    logged_loss: float | None = None
+    """Of the last row of metrics.jsonl."""
+    stopped: bool = False
+    """Ended by the monitor before the last step."""
     sums: dict[str, float] = field(default_factory=dict)
     """What was logged since the last row of metrics.jsonl, summed."""
     summed_steps: int = 0
@@ -42,8 +51,18 @@ class Parts:
     progress: Progress
 
 
-def pack(parts: Parts) -> Checkpoint:
-    """The whole state, ready to be saved."""
+def stopping_state(progress: Progress) -> StoppingState:
+    """What is remembered of the monitor's looks."""
+    return from_plain(StoppingState, progress.looks)
+
+
+def pack(parts: Parts, *, kept: bool = True) -> Checkpoint:
+    """The whole state, ready to be saved; all processes call.
+
+    Args:
+        parts: What changes.
+        kept: In a process that saves nothing: off, and it holds no copy of what it has a share of.
+    """
     tensors = {f"method/{name}": value for name, value in parts.method.state_dict().items()}
     if parts.average is not None:
         tensors.update({f"average/{name}": value for name, value in parts.average.state.items()})
@@ -59,8 +78,12 @@ def pack(parts: Parts) -> Checkpoint:
         "progress": dict(vars(parts.progress)),
         "random": {"python": [version, list(python_keys), gauss], "numpy": [numpy_name, *numpy_rest]},
     }
-    # Copies: a tensor may share memory with another (safetensors refuses that) or change under the writer.
-    return Checkpoint({name: value.detach().cpu().clone() for name, value in tensors.items()}, values)
+    copies = {}
+    for name, value in tensors.items():
+        whole = gathered(value)
+        if kept:  # copied: one may share memory with another (safetensors refuses) or change under the writer
+            copies[name] = whole.detach().cpu().clone()
+    return Checkpoint(copies, values)
 
 
 def unpack(checkpoint: Checkpoint, parts: Parts) -> None:
@@ -87,11 +110,14 @@ def unpack(checkpoint: Checkpoint, parts: Parts) -> None:
         raise TrainingError(
             f"the checkpoint is incomplete or of another version ({error!r}); start again in a new folder."
         ) from None
-    parts.method.load_state_dict(saved["method"])
+    present = parts.method.state_dict()
+    parts.method.load_state_dict(
+        {name: shared_like(saved["method"][name], value) for name, value in present.items()}
+    )
     parts.optimiser.load_state_dict(optimiser)
     if parts.average is not None:
         for name, value in parts.average.state.items():
-            value.copy_(saved["average"][name])
+            value.copy_(shared_like(saved["average"][name], value))
     vars(parts.progress).update(vars(progress))
 
 
@@ -124,7 +150,8 @@ def _optimiser_state(saved: dict[str, Tensor], optimiser: torch.optim.Optimizer)
         index, _, slot = name.partition("/")
         if value.ndim:
             # In the weight's own memory layout: another one takes other code paths and rounds otherwise.
-            value = torch.empty_like(weights[int(index)]).copy_(_of_shape(value, weights[int(index)], name))
+            weight = weights[int(index)]
+            value = torch.empty_like(weight).copy_(shared_like(_of_shape(value, weight, name), weight))
         state.setdefault(int(index), {})[slot] = value
     return {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
 
