@@ -5,6 +5,7 @@ otherwise read a dead attempt's addresses and wait for them.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # torch leaves them out of __all__
 
 TIMEOUT = timedelta(seconds=60)
+"""Longest wait for the other processes, at the start and in every exchange."""
 
 
 class _GatherWithGradient(torch.autograd.Function):
@@ -54,6 +56,14 @@ class World:
         gathered: Tensor = _GatherWithGradient.apply(rows)
         return gathered
 
+    def collect(self, rows: Tensor) -> Tensor:
+        """Rows of all processes in rank order, [W * B, ...], of any type, without gradient."""
+        if self.size == 1:
+            return rows.detach()
+        parts = [torch.empty_like(rows) for _ in range(self.size)]
+        dist.all_gather(parts, rows.detach().contiguous())
+        return torch.cat(parts)
+
     def sum(self, value: Tensor) -> Tensor:
         """Sum of a tensor over the processes, without gradient."""
         if self.size == 1:
@@ -62,6 +72,32 @@ class World:
         dist.all_reduce(total)
         return total
 
+    def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Means of named scalars over the processes, in one exchange."""
+        joint = self.sum(torch.stack([value.detach().double() for value in values.values()])) / self.size
+        return dict(zip(values, joint.tolist(), strict=True))
+
+    def any(self, flag: bool) -> bool:
+        """True in every process when it is true in one."""
+        if self.size == 1:
+            return flag
+        device = torch.accelerator.current_accelerator() if torch.cuda.is_available() else None
+        return bool(self.sum(torch.tensor(float(flag), device=device)).item())
+
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        self.any(False)
+
+
+def is_main_process() -> bool:
+    """True in the one process of those that `torchrun` started that speaks to the user; also in one alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def attempt() -> int:
+    """How often `torchrun` has started these processes again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
 
 def open_world() -> World:
     """Join the processes that `torchrun` started, or stand alone when it did not."""
@@ -69,7 +105,6 @@ def open_world() -> World:
     if size == 1:
         return World()
     rank = int(os.environ["RANK"])
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
@@ -80,7 +115,7 @@ def open_world() -> World:
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(
         backend,
-        store=PrefixStore(f"attempt{attempt}", store),
+        store=PrefixStore(f"attempt{attempt()}", store),
         rank=rank,
         world_size=size,
         timeout=TIMEOUT,

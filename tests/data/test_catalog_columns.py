@@ -277,3 +277,30 @@ def test_a_column_that_shares_its_file_with_lists_can_be_replaced(tmp_path):
         "caption": ["z", None],
         "keywords": [["k"], []],
     }
+
+
+@settings(max_examples=8, deadline=None)
+@given(order=st.lists(st.sampled_from(["vector", "words", "square", "pair"]), min_size=3, max_size=9))
+def test_columns_can_be_replaced_in_any_order(tmp_path_factory, order):
+    """Each replacement gives the column's fields new numbers; the columns beside it keep theirs."""
+    catalog = filled(tmp_path_factory.mktemp("any") / "cat", 12, fragments=2)
+    kinds = {
+        "vector": pa.list_(pa.float16(), 2),
+        "words": pa.list_(pa.int32()),
+        "square": pa.int64(),
+        "pair": pa.list_(pa.int64()),
+    }
+    values: dict[str, list[object]] = {}
+    for turn, name in enumerate(order):
+        # As the two columns of neighbours, "pair" comes and goes with another one.
+        names = [name, "pair too"] if name == "pair" else [name]
+        for one in names:
+            row = turn if name == "square" else [turn, turn]
+            values[one] = [row] * 12
+        schema = pa.schema([(one, kinds[name]) for one in names])
+        batch = pa.record_batch([pa.array(values[one], kinds[name]) for one in names], schema=schema)
+        catalog.add_columns(schema, [batch], commit=COMMIT)
+        for opened in (catalog, Catalog.open(catalog.path)):
+            table = opened.table([*values, "number"])
+            assert table["number"].to_pylist() == list(range(12))
+            assert {one: table[one].to_pylist() for one in values} == values

@@ -96,3 +96,41 @@ def test_says_what_does_not_fit():
         Plan(rows=100, batch_size=64, world=2, rank=2)
     with pytest.raises(ConfigError, match=r"step must be in 0\.\.9; got 10"):
         Plan(rows=100, batch_size=10).indices(0, 10)
+
+
+@given(
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 9),
+    world=st.sampled_from(WORLDS),
+    rows=st.integers(60, 400),
+)
+@settings(max_examples=200, deadline=None)
+def test_batches_of_several_sizes_hold_each_row_at_most_once_and_shrink_as_images_grow(
+    seed, epoch, world, rows
+):
+    plans = [
+        Plan(
+            rows=rows,
+            batch_size=2 * world,
+            seed=seed,
+            rank=rank,
+            world=world,
+            image_sizes=(16, 24, 32),
+            image_size=24,
+        )
+        for rank in range(world)
+    ]
+    seen = [row for plan in plans for row in epoch_of(plan, epoch)]
+    assert len(set(seen)) == len(seen) > rows - 5 * world
+    for step in range(plans[0].steps_per_epoch):
+        sizes = {plan.size_at(epoch, step) for plan in plans}
+        counts = {len(plan.indices(epoch, step)) for plan in plans}
+        assert len(sizes) == len(counts) == 1
+        assert counts == {{16: 4, 24: 2, 32: 1}[sizes.pop()]}
+
+
+def test_the_sizes_of_an_epoch_come_in_an_order_of_its_own():
+    plan = Plan(rows=400, batch_size=10, seed=1, image_sizes=(16, 24, 32), image_size=24)
+    orders = [[plan.size_at(epoch, step) for step in range(plan.steps_per_epoch)] for epoch in range(2)]
+    assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1])
+    assert set(orders[0]) == {16, 24, 32}

@@ -46,6 +46,8 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 _OFFSET = "_rowoffset"
 """Lance's name for a position."""
+_ROW_ID = "_rowid"
+"""Lance's name for a stable id."""
 
 _LANCE_NAMES = frozenset({"data", "_versions", "_transactions", "_deletions", "_indices", "_refs"})
 _OWN_NAMES = frozenset({"_synsight", "rejected.parquet"})
@@ -249,6 +251,28 @@ class Catalog:
             found = self._dataset.to_table(columns=[_OFFSET], filter=where, scan_in_order=True)
         positions: Positions = found.column(_OFFSET).to_numpy().astype(np.int64)
         return positions
+
+    def row_ids(self, where: str | None = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Stable ids of the rows that match, in the order of `scan`, int64 [N].
+
+        A row keeps its id when other rows are deleted, when files are compacted and when columns are added;
+        no other row is ever given it.
+        """
+        return self._row_ids if where is None else self._row_ids[self.positions(where)]
+
+    def positions_of_row_ids(
+        self, row_ids: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Where rows with these stable ids stand at this version, int64 of the same shape; -1: nowhere, as
+        the row was deleted.
+        """
+        known = self._row_ids
+        if not len(known):
+            return np.full(np.shape(row_ids), -1, np.int64)
+        order = np.argsort(known, kind="stable")
+        places = np.minimum(np.searchsorted(known, row_ids, sorter=order), len(known) - 1)
+        positions = order[places]
+        return np.where(known[positions] == row_ids, positions, -1)
 
     def versions(self) -> list[Version]:
         """All versions, oldest first, with the verb and settings that made each.
@@ -511,6 +535,14 @@ class Catalog:
     def _rows(self) -> int:
         return int(self._dataset.count_rows())
 
+    @cached_property
+    def _row_ids(self) -> Positions:
+        with self._reading():
+            found = self._dataset.to_table(columns=[_ROW_ID], scan_in_order=True)
+        row_ids: Positions = found.column(_ROW_ID).to_numpy().astype(np.int64)
+        row_ids.setflags(write=False)
+        return row_ids
+
     def _part_key(self, fragment: lance.LanceFragment, column: str) -> str:
         """Names the rows of one fragment's column: the files that hold its values, ids and deletions."""
         names = _field_names(self._dataset.lance_schema)
@@ -529,7 +561,7 @@ class Catalog:
         return {file.path for fragment in self._dataset.get_fragments() for file in fragment.data_files()}
 
     def _forget(self) -> None:
-        for name in ("_dataset", "_rows"):
+        for name in ("_dataset", "_rows", "_row_ids"):
             self.__dict__.pop(name, None)
 
     def _commit(
@@ -549,9 +581,9 @@ class Catalog:
         kept = [field for field in self.schema if field.name not in names]
         if len(kept) == len(self.schema):
             return self._dataset
-        if _renames(self._dataset.lance_schema, LanceSchema.from_pyarrow(pa.schema(kept))):
-            # A projection from Arrow's schema numbers the fields anew, which a column that shares its file
-            # with lists does not bear; Lance's own drop keeps the numbers, as a version of its own.
+        if _renumbers(self._dataset.lance_schema, LanceSchema.from_pyarrow(pa.schema(kept))):
+            # A projection from Arrow's schema numbers the fields anew, and a column is found in its file by
+            # its number; Lance's own drop keeps the numbers, as a version of its own.
             self._dataset.drop_columns([name for name in self.columns if name in names])
             self.refresh()
             self._sync_version(self._dataset)
@@ -631,6 +663,12 @@ def _renames(before: LanceSchema, after: LanceSchema) -> bool:
     """Whether a field's number would pass to a field of another name."""
     names = _field_names(before)
     return any(names.get(number, name) != name for number, name in _field_names(after).items())
+
+
+def _renumbers(before: LanceSchema, after: LanceSchema) -> bool:
+    """Whether a field would get another number than it has."""
+    names = _field_names(before)
+    return any(names.get(number) != name for number, name in _field_names(after).items())
 
 
 def _named_position(batch: pa.RecordBatch) -> pa.RecordBatch:

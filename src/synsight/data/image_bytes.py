@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 Fault = Literal["truncated", "corrupt"]
@@ -84,6 +85,45 @@ def canvas_size(name: str, data: bytes) -> tuple[int, int] | None:
     return width & 0x3FFF, height & 0x3FFF
 
 
+@dataclass(frozen=True)
+class JpegFrame:
+    """What a JPEG says of its pixels."""
+
+    place: int
+    """Where the height stands in the file, two bytes, the width behind it."""
+    width: int
+    height: int
+    ordinary: bool
+    """8 bits, grey or three components, and beside tables and a comment nothing that could bear on them
+    (rotation, a colour profile, the marks of a program)."""
+    sequential: bool
+    """One scan holds all components, from the top to the bottom."""
+
+
+def jpeg_frame(data: bytes) -> JpegFrame | None:
+    """The frame of a JPEG in which `fault_of` finds no fault; None when its header is an odd one."""
+    at, ordinary, frame = 2, True, None
+    while (marker := data[at + 1]) != 0xDA:
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if marker in (0xC0, 0xC1, 0xC2):
+            if frame is not None or length < 8:
+                return None
+            bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
+            ordinary &= bits == 8 and components in (1, 3) and length == 8 + 3 * components
+            frame = at + 5, width, height
+            baseline = marker != 0xC2
+        elif marker == 0xE0:  # JFIF
+            ordinary &= length == 16
+        else:  # tables of quanta, of codes, of restarts; a comment
+            ordinary &= marker in (0xDB, 0xC4, 0xDD, 0xFE)
+        at += 2 + length
+        if at + 4 >= len(data) or data[at] != 0xFF:
+            return None
+    if frame is None or not frame[1] * frame[2]:
+        return None
+    return JpegFrame(*frame, ordinary=ordinary, sequential=baseline and data[at + 4] == components)
+
+
 def fault_of(name: str, data: bytes) -> Fault | None:
     """`truncated` or `corrupt` when the file's structure shows it, else None.
 
@@ -96,8 +136,8 @@ def fault_of(name: str, data: bytes) -> Fault | None:
         return "truncated"
 
 
-_SCAN_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-_ILLEGAL_IN_SCAN = re.compile(rb"\xff[\x01-\xbf\xf0-\xfd]")
+_SCAN_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_ILLEGAL = re.compile(rb"\xff[\x01-\xbf\xf0-\xfd]")
 
 
 def _jpeg_fault(data: bytes) -> Fault | None:
@@ -106,21 +146,23 @@ def _jpeg_fault(data: bytes) -> Fault | None:
     Entropy-coded data escapes every 0xFF, so a marker of the reserved ranges inside a scan is damage, which
     libjpeg would only warn of.
     """
-    at, scan = 2, None
+    at, scan, damaged = 2, None, False
     while (marker := data[at + 1]) != 0xD9:
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
         end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
+        if scan is not None:
+            damaged = damaged or _ILLEGAL.search(data, at, end + 1) is not None
         if marker == 0xDA:
             scan = end if scan is None else scan
-            found = _SCAN_MARKER.search(data, end)
-            end = found.end() - 2 if found else len(data)
+            found = _SCAN_MARKER.search(data, end)  # the one pass over the pixels' bytes
+            end = found.start() if found else len(data)
         if end + 1 >= len(data) or data[end] != 0xFF:
-            cut = end + 1 >= len(data) and not (scan and _ILLEGAL_IN_SCAN.search(data, scan))
+            cut = end + 1 >= len(data) and not (scan and _ILLEGAL.search(data, scan))
             return "truncated" if cut else "corrupt"
         at = end
-    return "corrupt" if scan is None or _ILLEGAL_IN_SCAN.search(data, scan, at) else None
+    return "corrupt" if scan is None or damaged else None
 
 
 def _png_fault(data: bytes) -> Fault | None:

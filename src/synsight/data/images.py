@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -25,6 +26,9 @@ from PIL import (
 
 from synsight.data.image_bytes import canvas_size, fault_of, foreign_format_of, format_of
 from synsight.errors import ImageError
+
+Pixels = NDArray[np.uint8]
+"""[H, W, 3] in RGB."""
 
 # Opened by their class and not by Image.open, which would first warn or refuse by Pillow's own global limit.
 OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
@@ -71,8 +75,7 @@ def read_header(data: bytes, limits: ImageLimits | None = None) -> ImageHeader:
         ImageError: With the reason `empty`, `not_an_image`, `unsupported_format`, `truncated`, `corrupt`,
             `too_many_bytes` or `too_many_pixels`.
     """
-    with _opened(data, limits or ImageLimits()) as (header, _):
-        return header
+    return open_image(data, limits)[0]
 
 
 def decode_image(
@@ -91,11 +94,28 @@ def decode_image(
     Raises:
         ImageError: As `read_header`; also when the pixels turn out cut off or broken.
     """
-    with _opened(data, limits or ImageLimits()) as (header, image):
-        if shrink_to is not None and header.format == "jpeg":
-            _draft(image, shrink_to)
-        image.load()
-        return _on_white(_upright(image))
+    header, image = open_image(data, limits)
+    with decoder_errors(header.format):
+        return loaded_image(image, shrink=jpeg_shrink(header, shrink_to))
+
+
+def jpeg_shrink(header: ImageHeader, shrink_to: int | None) -> int:
+    """How many times smaller libjpeg may decode: the largest of 8, 4, 2 that keeps the shorter side >=
+    `shrink_to`, else 1.
+    """
+    if shrink_to is None or header.format != "jpeg":
+        return 1
+    least = min(header.width, header.height)
+    return next((times for times in (8, 4, 2) if least // times >= shrink_to), 1)
+
+
+def loaded_image(image: ImageFile.ImageFile, *, shrink: int = 1) -> Image.Image:
+    """The opened image as `decode_image` gives it, a JPEG at 1 / `shrink` of its size."""
+    if shrink > 1:
+        image.draft(None, (image.width // shrink, image.height // shrink))
+    image.load()
+    turn = turn_of(image)
+    return _on_white(image if turn is None else image.transpose(turn))
 
 
 def check_image(data: bytes, limits: ImageLimits | None = None) -> ImageHeader:
@@ -104,22 +124,39 @@ def check_image(data: bytes, limits: ImageLimits | None = None) -> ImageHeader:
     Raises:
         ImageError: As `decode_image`.
     """
-    with _opened(data, limits or ImageLimits()) as (header, image):
+    header, image = open_image(data, limits)
+    with decoder_errors(header.format):
         image.load()
         if image.mode in NOT_EIGHT_BITS:
             raise _unknown_range(image.mode)
         return header
 
 
+def open_image(data: bytes, limits: ImageLimits | None = None) -> tuple[ImageHeader, ImageFile.ImageFile]:
+    """The header and the opened, not yet decoded image; what is then done with it belongs under
+    `decoder_errors`.
+
+    Raises:
+        ImageError: As `read_header`.
+    """
+    limits = limits or ImageLimits()
+    return open_admitted(admitted_format(data, limits), data, limits)
+
+
+def open_admitted(name: str, data: bytes, limits: ImageLimits) -> tuple[ImageHeader, ImageFile.ImageFile]:
+    """`open_image` of bytes whose format `admitted_format` has told."""
+    with decoder_errors(name):
+        image = OPENERS[name](io.BytesIO(data))
+        width, height = _stored_size(image)
+        refuse_many_pixels(width, height, limits)
+        return ImageHeader(name, width, height), image
+
+
 @contextmanager
-def _opened(data: bytes, limits: ImageLimits) -> Iterator[tuple[ImageHeader, ImageFile.ImageFile]]:
-    """The header and the opened, not yet decoded image; any failure inside becomes an ImageError."""
-    name = _admitted_format(data, limits)
+def decoder_errors(name: str) -> Iterator[None]:
+    """Whatever a decoder of the format raises becomes an ImageError."""
     try:
-        with OPENERS[name](io.BytesIO(data)) as image:
-            width, height = _stored_size(image)
-            _refuse_many_pixels(width, height, limits)
-            yield ImageHeader(name, width, height), image
+        yield
     except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -132,8 +169,8 @@ def _opened(data: bytes, limits: ImageLimits) -> Iterator[tuple[ImageHeader, Ima
         ) from error
 
 
-def _admitted_format(data: bytes, limits: ImageLimits) -> str:
-    """Everything that can be refused without a decoder."""
+def admitted_format(data: bytes, limits: ImageLimits) -> str:
+    """The format's name, once everything is refused that can be without a decoder."""
     if not data:
         raise ImageError("empty", "expected an image, found a file of 0 bytes; copy it again.")
     if len(data) > limits.max_bytes:
@@ -150,7 +187,7 @@ def _admitted_format(data: bytes, limits: ImageLimits) -> str:
         )
     size = canvas_size(name, data)
     if size:
-        _refuse_many_pixels(*size, limits)
+        refuse_many_pixels(*size, limits)
     fault = fault_of(name, data)
     if fault:
         found = "its end is missing" if fault == "truncated" else "its structure or check sum is broken"
@@ -158,7 +195,7 @@ def _admitted_format(data: bytes, limits: ImageLimits) -> str:
     return name
 
 
-def _refuse_many_pixels(width: int, height: int, limits: ImageLimits) -> None:
+def refuse_many_pixels(width: int, height: int, limits: ImageLimits) -> None:
     if width * height > limits.max_pixels:
         raise ImageError(
             "too_many_pixels",
@@ -173,13 +210,6 @@ def _stored_size(image: ImageFile.ImageFile) -> tuple[int, int]:
     return image.size
 
 
-def _draft(image: ImageFile.ImageFile, shrink_to: int) -> None:
-    """Let libjpeg skip work: the largest of 1/8, 1/4, 1/2 that keeps the shorter side >= `shrink_to`."""
-    scale = min(image.size) // shrink_to
-    if scale >= 2:
-        image.draft(None, (image.width // scale, image.height // scale))
-
-
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -192,15 +222,14 @@ TURNS = {
 """EXIF's orientation (CIPA DC-008, tag 0x0112) -> what sets the image upright."""
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as EXIF asks; broken EXIF asks for nothing. (Pillow turns a TIFF while it loads.)"""
-    if image.format == "TIFF":
-        return image
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What EXIF asks for; broken EXIF asks for nothing. (Pillow turns a TIFF while it loads.)"""
+    if image.format == "TIFF" or (image.format == "JPEG" and not {"exif", "xmp"} & image.info.keys()):
+        return None
     try:
-        turn = TURNS.get(image.getexif().get(0x0112, 1))
+        return TURNS.get(image.getexif().get(0x0112, 1))
     except Exception:  # metadata is as hostile as pixels, and less needed
-        return image
-    return image if turn is None else image.transpose(turn)
+        return None
 
 
 def _on_white(image: Image.Image) -> Image.Image:

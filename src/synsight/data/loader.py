@@ -7,7 +7,7 @@ not survive a fork), and open the catalog themselves.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,7 @@ def training_loader(
     num_workers: int | None = None,
     device: torch.device | str = "cpu",
     channels_last: bool = False,
+    size_at: Callable[[int], int] | None = None,
 ) -> Iterator[Batch]:
     """Batches of one epoch after the other, on `device`, from any step on.
 
@@ -46,6 +47,7 @@ def training_loader(
             `if __name__ == "__main__":`.
         device: Where the batches go.
         channels_last: The memory format of the views.
+        size_at: Steps taken since the start of the run -> side of the views; None: the data's.
 
     Raises:
         ConfigError: The plan is for another number of rows.
@@ -55,7 +57,7 @@ def training_loader(
     if plan.rows != len(data):
         raise ConfigError(f"the plan is for {plan.rows} rows, the data has {len(data)}.")
     workers = default_workers() if num_workers is None else num_workers
-    keys = _Keys(plan, start_epoch, start_step, epochs)
+    keys = _Keys(plan, start_epoch, start_step, epochs, size_at)
     loader = DataLoader(
         _Sent(data),
         sampler=keys,
@@ -69,7 +71,7 @@ def training_loader(
     with _one_thread_for_workers():
         batches = iter(loader)
     while (batch := _next_of(batches)) is not None:
-        moved = batch.to(device, channels_last=channels_last)
+        moved = data.with_tokens(batch).to(device, channels_last=channels_last)
         yield moved.normalised(mean=data.mean, std=data.std)
 
 
@@ -86,11 +88,24 @@ def default_workers() -> int:
 class _Keys(Sampler[BatchKey]):
     """The plan's batches from one place on, as the sampler of a DataLoader."""
 
-    def __init__(self, plan: Plan, start_epoch: int, start_step: int, epochs: int | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        start_epoch: int,
+        start_step: int,
+        epochs: int | None,
+        size_at: Callable[[int], int] | None,
+    ) -> None:
+        self._plan, self._size_at = plan, size_at
+        self._start = start_epoch * plan.steps_per_epoch + start_step
         self._batches = plan.batches(start_epoch=start_epoch, start_step=start_step, epochs=epochs)
 
     def __iter__(self) -> Iterator[BatchKey]:
-        return self._batches
+        for step, (epoch, rows) in enumerate(self._batches, start=self._start):
+            size = self._plan.size_at(*self._plan.locate(step))
+            if size is None and self._size_at is not None:
+                size = self._size_at(step)
+            yield (epoch, rows) if size is None else (epoch, rows, size)
 
 
 class _Sent(Dataset[Batch | SynsightError]):

@@ -3,6 +3,7 @@
 A run that stops and goes on therefore needs to remember one number, and skips nothing.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,11 @@ class Plan:
     """Processes that train together."""
     shuffle: bool = True
     """A new order each epoch; False: 0, 1, 2, ..."""
+    image_sizes: tuple[int, ...] = ()
+    """Sides in pixels that batches have in turn; () one side for all. A batch at twice the side has a quarter
+    of the rows, so that every step costs and holds about as much."""
+    image_size: int = 0
+    """Side at which a batch has `batch_size` rows, when there are `image_sizes`."""
     keep_last: bool = False
     """Keep the last, smaller batch of an epoch. Training drops it (other rows fall to it each epoch)."""
 
@@ -54,12 +60,35 @@ class Plan:
                 f"batch_size {self.batch_size} must be a multiple of the {self.world} processes, "
                 "which share it equally."
             )
+        if self.image_sizes and (self.keep_last or self.image_size < 1):
+            raise ConfigError("a plan with image_sizes needs an image_size, and drops the last rows.")
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass over the rows."""
+        if self.image_sizes:
+            return len(self._layout)
         whole, rest = divmod(self.rows, self.batch_size)
         return whole + bool(rest and self.keep_last)
+
+    def size_at(self, epoch: int, step: int) -> int | None:
+        """Side in pixels of a batch; None: the plan does not say."""
+        return _shuffled(self._layout, self.seed, epoch)[step][0] if self.image_sizes else None
+
+    @property
+    def _layout(self) -> tuple[tuple[int, int], ...]:
+        """(side, rows) of each batch of an epoch, before the epoch's order."""
+        sides = itertools.cycle(self.image_sizes)
+        layout: list[tuple[int, int]] = []
+        left = self.rows
+        while True:
+            side = next(sides)
+            share = self.batch_size * (self.image_size / side) ** 2 / self.world
+            size = self.world * max(1, int(share))
+            if size > left:
+                return tuple(layout) or ((side, left // self.world * self.world),)
+            layout.append((side, size))
+            left -= size
 
     def locate(self, global_step: int) -> tuple[int, int]:
         """Epoch and step inside it of a step counted from the start of the run."""
@@ -72,12 +101,18 @@ class Plan:
         """
         if not 0 <= step < self.steps_per_epoch:
             raise ConfigError(f"step must be in 0..{self.steps_per_epoch - 1}; got {step}.")
-        start = step * self.batch_size
-        size = min(self.batch_size, self.rows - start)
+        start, size = self._span(epoch, step)
         mine = slice(start + size * self.rank // self.world, start + size * (self.rank + 1) // self.world)
         if not self.shuffle:
             return np.arange(mine.start, mine.stop, dtype=np.int64)
         return _order(self.rows, self.seed, epoch)[mine]
+
+    def _span(self, epoch: int, step: int) -> tuple[int, int]:
+        if self.image_sizes:
+            sizes = [size for _, size in _shuffled(self._layout, self.seed, epoch)]
+            return sum(sizes[:step]), sizes[step]
+        start = step * self.batch_size
+        return start, min(self.batch_size, self.rows - start)
 
     def batches(
         self, *, start_epoch: int = 0, start_step: int = 0, epochs: int | None = None
@@ -97,3 +132,8 @@ def _order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
     order = generator(seed, "plan", epoch).permutation(rows)
     order.flags.writeable = False  # the cached array is handed out in slices
     return order
+
+
+@lru_cache(maxsize=2)
+def _shuffled(layout: tuple[tuple[int, int], ...], seed: int, epoch: int) -> tuple[tuple[int, int], ...]:
+    return tuple(layout[place] for place in generator(seed, "sizes", epoch).permutation(len(layout)))

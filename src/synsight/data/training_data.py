@@ -1,51 +1,67 @@
 """The rows of a catalog as training sees them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from synsight.data.batches import Batch
 from synsight.data.catalog import Catalog
 from synsight.data.images import decode_image
-from synsight.data.views import Pixels, ViewsConfig, decode_size, draw_view
+from synsight.data.partners import Partners
+from synsight.data.views import Pixels, ViewsConfig, decode_size, draw_views
 from synsight.errors import ConfigError, DataError, ImageError
 from synsight.seeding import generator
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-BatchKey = tuple[int, NDArray[np.int64]]
-"""(epoch, rows): all that a batch depends on besides the data and its settings."""
+BatchKey = tuple[int, NDArray[np.int64]] | tuple[int, NDArray[np.int64], int]
+"""(epoch, rows) or (epoch, rows, side of the views in pixels): all that a batch depends on besides the data
+and its settings."""
+
+Tokenise = Callable[[Sequence[str]], Tensor]
+"""Captions -> token ids [B, L] int64."""
+
+EMBEDDING_COLUMN = "caption_embedding"
 
 
 @dataclass(frozen=True)
 class _Row:
-    image: Pixels
+    image: Pixels | bytes
+    """Decoded when all images of the data fit in memory so; else as it came."""
     label: int
     classes: NDArray[np.int64]
+    caption: str
+    embedding: NDArray[np.float32] | None
 
 
 class TrainingData(Dataset[Batch]):
     """The rows of a catalog as training sees them; row i of it is `positions[i]` of the catalog.
 
     Each image is decoded once for all its views. When all decoded images fit in `cache_bytes` they are kept,
-    and from the second epoch on nothing is read or decoded.
+    and from the second epoch on nothing is read or decoded; when they do not, an image is decoded no further
+    than its views need.
 
     Args:
         catalog: Where the rows are.
         views: What augmentation does.
         image_size: Side of a view, pixels.
+        largest_size: Largest side that a key will ask for; None: `image_size`.
         seed: Of the augmentation.
         where: Filter on the rows, as "split = 'train'"; not together with `positions`.
         positions: Catalog positions of the rows, [N] int64.
         vocabulary: Its column `words_<vocabulary>` gives the words; None: no words.
         label: Column that gives the labels; None: no labels.
+        text_column: Column with the captions that `tokenise` reads, text or a list of texts.
+        tokenise: Makes token ids of captions, in the process that asks the loader; None: no captions.
+        caption_embeddings: Take along the column `caption_embedding`.
+        neighbours: Nearest caption neighbours one of which gives the second view; 0: the image itself does.
         label_names: Class names in order; None: the column's values among the rows, sorted. Another value, or
             none, becomes -1.
         mean: Of the normalisation, one number a channel.
@@ -62,11 +78,16 @@ class TrainingData(Dataset[Batch]):
         *,
         views: ViewsConfig,
         image_size: int,
+        largest_size: int | None = None,
         seed: int = 0,
         where: str | None = None,
         positions: NDArray[np.int64] | None = None,
         vocabulary: str | None = None,
         label: str | None = None,
+        text_column: str = "caption",
+        tokenise: Tokenise | None = None,
+        caption_embeddings: bool = False,
+        neighbours: int = 0,
         label_names: Sequence[str] | None = None,
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
@@ -75,13 +96,19 @@ class TrainingData(Dataset[Batch]):
         if where is not None and positions is not None:
             raise ConfigError("rows are chosen by `where` or by `positions`; got both.")
         self.catalog, self.views, self.image_size, self.seed = catalog, views, image_size, seed
+        self.largest_size = largest_size or image_size
         self.mean, self.std, self.cache_bytes = mean, std, cache_bytes
         self.words_column = None if vocabulary is None else f"words_{vocabulary}"
         self.label_column = label
+        self.tokenise = tokenise
+        self.text_column = text_column if tokenise is not None else None
+        self.embedding_column = EMBEDDING_COLUMN if caption_embeddings else None
         self._check_columns()
         self.positions = np.asarray(catalog.positions(where) if positions is None else positions, np.int64)
         if not len(self.positions):
             raise DataError(f"{catalog.path}: no row matches {where!r}; check the filter and the splits.")
+        self.positions = self._with_text()
+        self.partners = Partners(catalog, self.positions, count=neighbours) if neighbours else None
         self.label_names = self._label_names(label_names)
         self._class_of = {name: number for number, name in enumerate(self.label_names or ())}
         self._decoded_bytes = self._size_of_decoded()
@@ -91,78 +118,162 @@ class TrainingData(Dataset[Batch]):
         return len(self.positions)
 
     def __getitem__(self, key: BatchKey) -> Batch:
-        epoch, rows = key
+        epoch, rows, *size = key
+        image_size = size[0] if size else self.image_size
         positions = self.positions[rows]
-        read = self._read(positions)
-        shrink = [
-            self._views_of(row.image, epoch, position) for row, position in zip(read, positions, strict=True)
-        ]
-        views = tuple(
-            torch.from_numpy(np.stack(view)).permute(0, 3, 1, 2) for view in zip(*shrink, strict=True)
-        )
-        counts = [len(row.classes) for row in read]
-        words = self.words_column is not None
+        partners = self._partners(rows, positions, epoch)
+        read = self._read(positions if partners is None else np.unique(np.concatenate([positions, partners])))
+        own = [read[int(position)] for position in positions]
+        views, local = self._views(read, positions, partners, epoch=epoch, image_size=image_size)
         return Batch(
             views=views,
+            local_views=local,
             positions=torch.from_numpy(positions),
-            labels=torch.tensor([row.label for row in read]) if self.label_column else None,
-            word_rows=torch.from_numpy(np.repeat(np.arange(len(read)), counts)) if words else None,
-            word_classes=torch.from_numpy(np.concatenate([row.classes for row in read])) if words else None,
+            labels=torch.tensor([row.label for row in own]) if self.label_column else None,
+            partners=None if partners is None else torch.from_numpy(partners),
+            neighbours=None if self.partners is None else torch.from_numpy(self.partners.table[rows]),
+            **self._language(own),
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": {}}  # a spawned worker fills its own
+        # A spawned worker fills its own, and leaves the tokens to the process that has the text encoder.
+        return self.__dict__ | {"_kept": {}, "tokenise": None}
 
-    def _views_of(self, image: Pixels, epoch: int, position: int) -> list[Pixels]:
-        rng = generator(self.seed, "views", epoch, int(position))
-        decoded = Image.fromarray(image)
-        return [
-            draw_view(decoded, self.views, image_size=self.image_size, rng=rng)
-            for _ in range(self.views.count)
-        ]
+    def with_tokens(self, batch: Batch) -> Batch:
+        """A batch with its captions as token ids."""
+        if self.tokenise is None:
+            return batch
+        return replace(batch, tokens=self.tokenise(batch.captions), captions=())
 
-    def _read(self, positions: NDArray[np.int64]) -> list[_Row]:
-        missing = [int(position) for position in positions if int(position) not in self._kept]
+    def _partners(
+        self, rows: NDArray[np.int64], positions: NDArray[np.int64], epoch: int
+    ) -> NDArray[np.int64] | None:
+        if self.partners is None:
+            return None
+        return self.partners.draw(rows, positions, seed=self.seed, epoch=epoch)
+
+    def _language(self, rows: list[_Row]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.words_column is not None:
+            counts = [len(row.classes) for row in rows]
+            found["word_rows"] = torch.from_numpy(np.repeat(np.arange(len(rows)), counts))
+            found["word_classes"] = torch.from_numpy(np.concatenate([row.classes for row in rows]))
+        if self.text_column is not None:
+            found["captions"] = tuple(row.caption for row in rows)
+        if self.embedding_column is not None:
+            found["caption_embeddings"] = torch.from_numpy(
+                np.stack([row.embedding for row in rows if row.embedding is not None])
+            )
+        return found
+
+    def _views(
+        self,
+        read: dict[int, _Row],
+        positions: NDArray[np.int64],
+        partners: NDArray[np.int64] | None,
+        *,
+        epoch: int,
+        image_size: int,
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        drawn = []
+        for place, position in enumerate(positions):
+            rng = generator(self.seed, "views", epoch, int(position))
+            shown = [int(position)] if partners is None else [int(position), int(partners[place])]
+            drawn.append(self._draw([(one, read[one]) for one in shown], image_size, rng))
+        whole = self.views.count
+        stacked = [torch.from_numpy(np.stack(view)).permute(0, 3, 1, 2) for view in zip(*drawn, strict=True)]
+        return tuple(stacked[:whole]), tuple(stacked[whole:])
+
+    def _draw(self, rows: list[tuple[int, _Row]], image_size: int, rng: np.random.Generator) -> list[Pixels]:
+        """All views of one image, or one view each of two."""
+        views = self.views if len(rows) == 1 else replace(self.views, count=1)
+        drawn: list[Pixels] = []
+        for position, row in rows:
+            try:
+                drawn += draw_views(
+                    row.image, views, image_size=image_size, rng=rng, largest_size=self.largest_size
+                )
+            except ImageError as error:
+                raise self._broken(position, error) from error
+        return drawn
+
+    def _read(self, positions: NDArray[np.int64]) -> dict[int, _Row]:
+        wanted = [int(position) for position in positions]
+        missing = [position for position in wanted if position not in self._kept]
         fresh = dict(zip(missing, self._take(missing), strict=True)) if missing else {}
         if self._keeps():
             self._kept |= fresh
-        return [fresh.get(int(position)) or self._kept[int(position)] for position in positions]
+        return {position: fresh.get(position) or self._kept[position] for position in wanted}
+
+    def _fits(self) -> bool:
+        return self._decoded_bytes <= self.cache_bytes
 
     def _keeps(self) -> bool:
         worker = get_worker_info()
         return self._decoded_bytes <= self.cache_bytes // (1 if worker is None else worker.num_workers)
 
     def _take(self, positions: list[int]) -> Iterator[_Row]:
-        columns = ["image", *filter(None, (self.words_column, self.label_column))]
-        table = self.catalog.take(positions, columns)
-        images = table["image"].to_pylist()
-        classes = table[self.words_column].to_pylist() if self.words_column else [()] * len(images)
-        labels = table[self.label_column].to_pylist() if self.label_column else [None] * len(images)
-        for position, data, label, words in zip(positions, images, labels, classes, strict=True):
+        table = self.catalog.take(positions, ["image", *self._columns()])
+        for position, row in zip(positions, table.to_pylist(), strict=True):
+            embedding = row[self.embedding_column] if self.embedding_column else None
             yield _Row(
-                image=self._decode(data, position),
-                label=self._class_of.get(str(label), -1),
-                classes=np.asarray(words or (), np.int64),
+                # What is kept must not hang on the number of workers, or views would; `_keeps` may.
+                image=self._decode(row["image"], position) if self._fits() else row["image"],
+                label=self._class_of.get(str(row[self.label_column]), -1) if self.label_column else -1,
+                classes=np.asarray(row[self.words_column] or () if self.words_column else (), np.int64),
+                caption=_text(row[self.text_column]) if self.text_column else "",
+                embedding=None if embedding is None else np.asarray(embedding, np.float32),
             )
+
+    def _columns(self) -> list[str]:
+        """What is read of a row besides its image; each once."""
+        named = (self.words_column, self.label_column, self.text_column, self.embedding_column)
+        return list(dict.fromkeys(name for name in named if name is not None))
 
     def _decode(self, data: bytes, position: int) -> Pixels:
         try:
-            image = decode_image(data, shrink_to=decode_size(self.views, image_size=self.image_size))
+            image = decode_image(data, shrink_to=decode_size(self.views, image_size=self.largest_size))
         except ImageError as error:
-            raise DataError(
-                f"{self.catalog.path}: the image at position {position} can no longer be decoded ({error}); "
-                "ingest the source again."
-            ) from error
+            raise self._broken(position, error) from error
         return np.asarray(image)
 
+    def _broken(self, position: int, error: ImageError) -> DataError:
+        return DataError(
+            f"{self.catalog.path}: the image at position {position} can no longer be decoded ({error}); "
+            "ingest the source again."
+        )
+
     def _check_columns(self) -> None:
-        for column in filter(None, (self.words_column, self.label_column)):
+        hints = {
+            self.words_column: "run `synsight words` first",
+            self.embedding_column: "run `synsight words CATALOG --embed-captions minilm` first",
+        }
+        for column in self._columns():
             if column not in self.catalog.columns:
-                hint = "run `synsight words` first" if column == self.words_column else "name another column"
+                hint = hints.get(column, "name another column")
                 raise DataError(
                     f"{self.catalog.path}: expected a column {column!r}, found "
                     f"{', '.join(self.catalog.columns)}; {hint}."
                 )
+
+    @property
+    def caption_dim(self) -> int:
+        """E of the caption embeddings."""
+        return int(self.catalog.schema.field(EMBEDDING_COLUMN).type.list_size)
+
+    def _with_text(self) -> NDArray[np.int64]:
+        """The rows that have the text which is asked for; a row without a caption has nothing to compare."""
+        kept = np.ones(len(self.positions), bool)
+        for column in filter(None, (self.text_column, self.embedding_column)):
+            tables = self._small_columns([column])
+            found = [_any_text(value) for table in tables for value in table[column].to_pylist()]
+            kept &= np.array(found, bool)
+        if not kept.any():
+            raise DataError(
+                f"{self.catalog.path}: none of the {len(kept)} rows has a caption (column "
+                f"{self.text_column or self.embedding_column!r}); name another column."
+            )
+        return self.positions[kept]
 
     def _label_names(self, names: Sequence[str] | None) -> list[str] | None:
         if self.label_column is None or names is not None:
@@ -186,3 +297,12 @@ class TrainingData(Dataset[Batch]):
     def _small_columns(self, columns: list[str], *, rows: int = 65_536) -> Iterator[pa.Table]:
         for start in range(0, len(self.positions), rows):
             yield self.catalog.take(self.positions[start : start + rows], columns)
+
+
+def _any_text(value: Sequence[Any] | str | None) -> bool:
+    """False for what holds no text: nothing, blanks, an empty list, an embedding of zeros."""
+    return bool(value.strip()) if isinstance(value, str) else any(value or ())
+
+
+def _text(value: str | list[str] | None) -> str:
+    return value or "" if value is None or isinstance(value, str) else ", ".join(filter(None, value))
