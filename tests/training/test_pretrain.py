@@ -47,7 +47,7 @@ def test_a_dry_run_quotes_time_and_memory_and_writes_nothing(
 
 
 def test_what_is_missing_is_asked_for(catalog: Catalog, tmp_path: Path):
-    with pytest.raises(UsageError, match="no recipe is called 'simclrr'; did you mean .*'simclr'"):
+    with pytest.raises(UsageError, match=r"no recipe is called 'simclrr'; did you mean .*'simclr'"):
         pretrain("simclrr", data=catalog.path, out=tmp_path / "run")
     with pytest.raises(UsageError, match="pretrain needs a recipe; known: catlip, catlip-cc3m"):
         pretrain(data=catalog.path, out=tmp_path / "run")

@@ -72,9 +72,9 @@ def across_processes(module: nn.Module) -> None:
             continue
         if type(part) not in (nn.BatchNorm1d, nn.BatchNorm2d):
             raise ConfigError(
-                f"{name} is a {type(part).__name__}, whose statistics cannot be taken over several processes; "
-                "use one process, or an encoder with torch's own batch normalisation or none, such as a "
-                "resnet or a ViT."
+                f"{name} is a {type(part).__name__}, whose statistics cannot be taken over several "
+                "processes; use one process, or an encoder with torch's own batch normalisation or none, "
+                "such as a resnet or a ViT."
             )
         cuda = next(module.parameters()).is_cuda
         part.__class__ = nn.SyncBatchNorm if cuda else JointBatchNorm

@@ -28,8 +28,9 @@ def lgsimclr_published() -> RunConfig:
 
     Command: `synsight words cat/ --embed-captions hf-hub:sentence-transformers/all-mpnet-base-v2 --neighbours
     1 --exclude-neighbours none --similarity-floor -1`, then `torchrun --nproc-per-node 2 -m synsight pretrain
-    lgsimclr-published --data cat/ --out run/`. To expect, ResNet-34 on RedCaps-2020 (Puniani et al. 2025, tables 2 and 3,
-    https://arxiv.org/abs/2504.08140): linear 63.8 and 5-way 5-shot 69.7, SimCLR 64.1 and 65.8. Not run by us.
+    lgsimclr-published --data cat/ --out run/`. To expect, ResNet-34 on RedCaps-2020 (Puniani et al. 2025,
+    tables 2 and 3, https://arxiv.org/abs/2504.08140): linear 63.8 and 5-way 5-shot 69.7, SimCLR 64.1 and
+    65.8. Not run by us.
     """
     return RunConfig(
         recipe="lgsimclr-published",
