@@ -159,12 +159,10 @@ def measure(pipelines: dict[str, Pipeline], images: list[bytes], turns: int) -> 
 
 
 def print_rates(seconds: dict[str, list[float]]) -> None:
-    fastest = seconds.get(FAST, seconds[REFERENCE])
-    print(
-        f"  {'pipeline':<26} images/s  {'fast' if FAST in seconds else 'reference'} over it [range over turns]"
-    )
+    best = FAST if FAST in seconds else REFERENCE
+    print(f"  {'pipeline':<26} images/s  {best}: times as fast [range over turns]")
     for name, values in seconds.items():
-        ratios = [theirs / ours for theirs, ours in zip(values, fastest, strict=True)]
+        ratios = [theirs / ours for theirs, ours in zip(values, seconds[best], strict=True)]
         print(
             f"  {name:<26} {1 / statistics.median(values):8.0f}  {statistics.median(ratios):.2f} "
             f"[{min(ratios):.2f} to {max(ratios):.2f}]"

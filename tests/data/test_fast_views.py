@@ -17,7 +17,7 @@ from sklearn.datasets import load_sample_image
 from torchvision.transforms.v2 import functional as F
 
 from synsight.data import fast_views
-from synsight.data.fast_decode import Undecoded, decode_pixels
+from synsight.data.fast_decode import UndecodedJpeg, decode_pixels
 from synsight.data.fast_views import fast_view, fitting_shrink, is_fast_installed, shrunk
 from synsight.data.images import ImageLimits, decode_image
 from synsight.data.view_draws import Drawn, draw
@@ -94,9 +94,45 @@ def test_what_exif_turns_is_turned_and_measured_upright(orientation):
     data = encoded(picture(width=90, height=60), "JPEG", exif=exif)
     assert_same_verdict(data)
     expected = np.asarray(decode_image(data, shrink_to=30))
-    undecoded = Undecoded(data, shrink_to=30)
+    undecoded = UndecodedJpeg(data, shrink_to=30)
     assert (undecoded.height, undecoded.width) == expected.shape[:2]
     np.testing.assert_array_equal(undecoded.pixels(), expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}, {"restart_marker_rows": 1}],
+)
+@pytest.mark.parametrize("shrink", [1, 2, 8])
+def test_rows_that_are_not_wanted_change_none_that_are(options, shrink):
+    data = encoded(picture(width=163, height=421), "JPEG", comment=b"a part", **options)
+    whole = UndecodedJpeg(data).pixels(shrink=shrink)
+    assert len(whole) == -(-421 // shrink)
+    for rows in (1, 7, 13, 30, len(whole)):
+        part = UndecodedJpeg(data).pixels(shrink=shrink, rows=rows)
+        np.testing.assert_array_equal(part[:rows], whole[:rows])
+    few = UndecodedJpeg(data).pixels(shrink=shrink, rows=1)
+    assert len(few) == len(whole) if "progressive" in options else len(few) < len(whole)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(
+        [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"exif": b"Exif\0\0II*\0\x08\0\0\0"}]
+    ),
+    st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 255)), max_size=4),
+    st.integers(1, 120),
+)
+def test_a_damaged_jpeg_meets_the_same_verdict_when_few_rows_are_wanted(options, changes, rows):
+    data = bytearray(encoded(picture(width=60, height=120), "JPEG", **options))
+    for place, value in changes:
+        data[place % len(data)] = value
+    expected = verdict(decode_image, bytes(data))
+    found = verdict(lambda given: UndecodedJpeg(given).pixels(rows=rows), bytes(data))
+    if isinstance(expected, tuple):
+        assert found == expected
+    else:
+        np.testing.assert_array_equal(found[:rows], expected[:rows])
 
 
 def test_other_formats_and_broken_exif_pass_as_ever():

@@ -10,12 +10,13 @@ import struct
 import numpy as np
 from PIL import Image
 
-from synsight.data.image_bytes import jpeg_frame
+from synsight.data.image_bytes import format_of, jpeg_frame
 from synsight.data.images import (
     ImageHeader,
     ImageLimits,
     Pixels,
     admitted_format,
+    decode_image,
     decoder_errors,
     jpeg_shrink,
     loaded_image,
@@ -40,14 +41,14 @@ SIDEWAYS = {
 
 def decode_pixels(data: bytes, *, limits: ImageLimits | None = None, shrink_to: int | None = None) -> Pixels:
     """`decode_image` as an array of its own, [H, W, 3] uint8; same arguments, same errors."""
-    return Undecoded(data, limits=limits, shrink_to=shrink_to).pixels()
+    if format_of(data) == "jpeg":
+        return UndecodedJpeg(data, limits=limits, shrink_to=shrink_to).pixels()
+    return np.array(decode_image(data, limits=limits, shrink_to=shrink_to))
 
 
-class Undecoded:
-    """An image of which only the upright size is known.
-
-    A JPEG's pixels wait until it is decided how small they may come and how many rows are wanted; other
-    formats know no scales, and some tell their size truly only when they are decoded, so they are.
+class UndecodedJpeg:
+    """A JPEG of which only the upright size is known, until it is decided how small its pixels may come and
+    how many rows of them are wanted.
 
     Args:
         data: The file's bytes.
@@ -61,26 +62,21 @@ class Undecoded:
     def __init__(
         self, data: bytes, *, limits: ImageLimits | None = None, shrink_to: int | None = None
     ) -> None:
-        limits = limits or ImageLimits()
-        name = admitted_format(data, limits)
-        self._data, self._limits = data, limits
-        self._decoded: Pixels | None = None
-        self._frame = jpeg_frame(data) if name == "jpeg" else None
+        self._data, self._limits = data, limits or ImageLimits()
+        name = admitted_format(data, self._limits)
+        self._frame = jpeg_frame(data)
         self._turn: Image.Transpose | None = None
-        self._by_turbo = True
+        self._in_rgb = True
         if self._frame is not None and self._frame.ordinary:
             self._header = ImageHeader(name, self._frame.width, self._frame.height)
-            refuse_many_pixels(self._frame.width, self._frame.height, limits)
+            refuse_many_pixels(self._frame.width, self._frame.height, self._limits)
         else:
-            self._open(name)
+            self._header, image = open_admitted(name, data, self._limits)
+            self._turn, self._in_rgb = turn_of(image), image.mode in ("RGB", "L")
         self._base = jpeg_shrink(self._header, shrink_to)
         self.most_shrink = MOST_SHRINK // self._base
-        self.width, self.height = self._stored_size(1)
-        if self._turn in SIDEWAYS:
-            self.width, self.height = self.height, self.width
-        if self._decoded is not None:
-            self.most_shrink = 1
-            self.height, self.width = self._decoded.shape[:2]
+        size = self._stored_size(1)
+        self.width, self.height = reversed(size) if self._turn in SIDEWAYS else size
 
     def pixels(self, *, shrink: int = 1, rows: int | None = None) -> Pixels:
         """[H, W, 3] uint8, writable.
@@ -93,19 +89,8 @@ class Undecoded:
         Raises:
             ImageError: The pixels turn out cut off or broken.
         """
-        if self._decoded is not None:
-            return self._decoded
         pixels = self._by_simplejpeg(shrink, rows)
         return self._by_pillow(shrink) if pixels is None else pixels
-
-    def _open(self, name: str) -> None:
-        """Let Pillow read the header, and the pixels of what is no JPEG."""
-        self._header, image = open_admitted(name, self._data, self._limits)
-        if name == "jpeg":
-            self._turn, self._by_turbo = turn_of(image), image.mode in ("RGB", "L")
-        else:
-            with decoder_errors(name):
-                self._decoded = np.array(loaded_image(image))
 
     def _by_simplejpeg(self, shrink: int, rows: int | None) -> Pixels | None:
         """None: not installed, CMYK, or something is wrong with the file, which Pillow shall judge."""
@@ -113,25 +98,28 @@ class Undecoded:
             from simplejpeg import decode_jpeg
         except ImportError:
             return None
-        if not self._by_turbo:
-            return None
-        times, (width, height) = self._base * shrink, self._stored_size(shrink)
-        if times > 1 and min(width, height) < 8:
-            return None  # simplejpeg knows more scales, and goes by the size, which is then the same for two
-        least = {"min_width": width, "min_height": height} if times > 1 else {}
-        data, strict = self._data, True
-        if rows is not None and self._frame is not None and self._frame.sequential and self._turn is None:
-            kept = _kept_rows(rows, times)
-            if kept < self._header.height:
-                place = self._frame.place
-                data = b"".join((data[:place], struct.pack(">H", kept), data[place + 2 :]))
-                strict = False  # it warns of the bytes that are left over
-                least |= {"min_height": kept // times} if times > 1 else {}
+        width, height = self._stored_size(shrink)
+        if not self._in_rgb or (self._base * shrink > 1 and min(width, height) < 8):
+            return None  # simplejpeg knows more scales and goes by the size, which below 8 two scales share
+        data, kept = self._cut_below(rows, self._base * shrink)
+        least = {"min_width": width, "min_height": kept} if self._base * shrink > 1 else {}
         try:
-            pixels: Pixels = decode_jpeg(data, strict=strict, **least)
+            # Not strict where the file is cut: it would warn of the bytes that are left over.
+            pixels: Pixels = decode_jpeg(data, strict=data is self._data, **least)
         except ValueError:
             return None
         return pixels if self._turn is None else np.array(Image.fromarray(pixels).transpose(self._turn))
+
+    def _cut_below(self, rows: int | None, times: int) -> tuple[bytes, int]:
+        """The file, and the rows that will come of it: told a smaller height where fewer are wanted."""
+        frame, height = self._frame, self._header.height
+        if rows is not None and frame is not None and frame.sequential and self._turn is None:
+            # Two rows more for what is interpolated between rows of colour, up to whole blocks.
+            kept = -(-(rows + 2) * times // ROWS_OF_BLOCKS) * ROWS_OF_BLOCKS
+            if kept < height:
+                before, behind = self._data[: frame.place], self._data[frame.place + 2 :]
+                return before + struct.pack(">H", kept) + behind, kept // times
+        return self._data, -(-height // times)
 
     def _by_pillow(self, shrink: int) -> Pixels:
         _, image = open_admitted(self._header.format, self._data, self._limits)
@@ -142,11 +130,3 @@ class Undecoded:
         """Width and height before the turning, after the shrinking."""
         times = self._base * shrink
         return -(-self._header.width // times), -(-self._header.height // times)
-
-
-def _kept_rows(rows: int, times: int) -> int:
-    """Height to which a JPEG can be cut without a change in the first `rows` of its decoded rows.
-
-    Two more for what is interpolated between rows of colour, up to whole blocks.
-    """
-    return -(-(rows + 2) * times // ROWS_OF_BLOCKS) * ROWS_OF_BLOCKS

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from synsight.data.batches import Batch
 from synsight.data.catalog import Catalog
-from synsight.data.images import decode_image
+from synsight.data.fast_decode import decode_pixels
 from synsight.data.partners import Partners
 from synsight.data.views import Pixels, ViewsConfig, decode_size, draw_views
 from synsight.errors import ConfigError, DataError, ImageError
@@ -232,10 +232,10 @@ class TrainingData(Dataset[Batch]):
 
     def _decode(self, data: bytes, position: int) -> Pixels:
         try:
-            image = decode_image(data, shrink_to=decode_size(self.views, image_size=self.largest_size))
+            shrink_to = decode_size(self.views, image_size=self.largest_size)
+            return decode_pixels(data, shrink_to=shrink_to)
         except ImageError as error:
             raise self._broken(position, error) from error
-        return np.asarray(image)
 
     def _broken(self, position: int, error: ImageError) -> DataError:
         return DataError(

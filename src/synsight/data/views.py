@@ -16,8 +16,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from synsight.data.fast_decode import Undecoded, decode_pixels
+from synsight.data.fast_decode import UndecodedJpeg, decode_pixels
 from synsight.data.fast_views import fast_view, fitting_shrink, is_fast_installed, shrunk
+from synsight.data.image_bytes import format_of
 from synsight.data.images import ImageLimits, Pixels, decode_image
 from synsight.data.view_draws import Drawn, ViewsConfig, blur_kernel, decode_size, draw
 
@@ -87,14 +88,16 @@ def draw_views(
     if config.kind == "plain":
         decoded = _pillow(decode_pixels(image, limits=limits) if isinstance(image, bytes) else image)
         return [plain_view(decoded, image_size=image_size, crop_fraction=config.crop_fraction)] * config.count
-    if path_of(config) == "fast":
-        source = Undecoded(image, limits=limits, shrink_to=shrink_to) if isinstance(image, bytes) else image
-        return _fast_views(source, config, image_size=image_size, rng=rng)
-    if isinstance(image, bytes):
-        image = decode_image(image, limits=limits, shrink_to=shrink_to)
-    decoded = _pillow(image)
-    drawn = draw(config, width=decoded.width, height=decoded.height, image_size=image_size, rng=rng)
-    return [reference_view(decoded, one, bicubic=config.kind == "simclr") for one in drawn]
+    if path_of(config) == "reference":
+        if isinstance(image, bytes):
+            image = decode_image(image, limits=limits, shrink_to=shrink_to)
+        return _reference_views(_pillow(image), config, image_size=image_size, rng=rng)
+    if not isinstance(image, bytes):
+        return _fast_views(np.asarray(image), config, image_size=image_size, rng=rng)
+    if format_of(image) != "jpeg":
+        return _fast_views(decode_pixels(image, limits=limits), config, image_size=image_size, rng=rng)
+    jpeg = UndecodedJpeg(image, limits=limits, shrink_to=shrink_to)
+    return _fast_jpeg_views(jpeg, config, image_size=image_size, rng=rng)
 
 
 def reference_view(image: Image, drawn: Drawn, *, bicubic: bool) -> Pixels:
@@ -157,20 +160,30 @@ def normalise(pixels: Tensor, *, mean: tuple[float, ...], std: tuple[float, ...]
     return torch.addcmul(shift, pixels.float(), scale)
 
 
-def _fast_views(
-    image: Undecoded | Pixels | Image, config: ViewsConfig, *, image_size: int, rng: np.random.Generator
+def _reference_views(
+    image: Image, config: ViewsConfig, *, image_size: int, rng: np.random.Generator
 ) -> list[Pixels]:
-    bicubic = config.kind == "simclr"
-    if isinstance(image, Undecoded):
-        drawn = draw(config, width=image.width, height=image.height, image_size=image_size, rng=rng)
-        shrink = fitting_shrink(drawn, most=image.most_shrink)
-        drawn = [shrunk(one, shrink) for one in drawn]
-        pixels = image.pixels(shrink=shrink, rows=max(one.top + one.height for one in drawn))
-        return [fast_view(pixels, one, bicubic=bicubic) for one in drawn]
-    pixels = np.asarray(image)
+    drawn = draw(config, width=image.width, height=image.height, image_size=image_size, rng=rng)
+    return [reference_view(image, one, bicubic=config.kind == "simclr") for one in drawn]
+
+
+def _fast_views(
+    pixels: Pixels, config: ViewsConfig, *, image_size: int, rng: np.random.Generator
+) -> list[Pixels]:
     height, width = pixels.shape[:2]
     drawn = draw(config, width=width, height=height, image_size=image_size, rng=rng)
-    return [fast_view(pixels, one, bicubic=bicubic) for one in drawn]
+    return [fast_view(pixels, one, bicubic=config.kind == "simclr") for one in drawn]
+
+
+def _fast_jpeg_views(
+    jpeg: UndecodedJpeg, config: ViewsConfig, *, image_size: int, rng: np.random.Generator
+) -> list[Pixels]:
+    """As `_fast_views`, decoded as small and as far down as the crops ask for."""
+    drawn = draw(config, width=jpeg.width, height=jpeg.height, image_size=image_size, rng=rng)
+    shrink = fitting_shrink(drawn, most=jpeg.most_shrink)
+    drawn = [shrunk(one, shrink) for one in drawn]
+    pixels = jpeg.pixels(shrink=shrink, rows=max(one.top + one.height for one in drawn))
+    return [fast_view(pixels, one, bicubic=config.kind == "simclr") for one in drawn]
 
 
 def _pillow(image: Pixels | Image) -> Image:

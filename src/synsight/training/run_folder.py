@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from synsight import files
+from synsight.data.views import ViewsConfig, path_of
 from synsight.errors import TrainingError
 from synsight.training.config import RunConfig, read_config, write_config
 from synsight.training.settings import paths
@@ -46,6 +47,7 @@ class RunFolder:
         self.data = self.path / "data.json"
         self.rows = self.path / "rows.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.tracking = self.path / "tracking.json"
         self.log = self.path / "train.log"
         self.last = self.path / "checkpoints" / "last"
         self.model = self.path / "model"
@@ -163,6 +165,7 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
+        "views": path_of(ViewsConfig()),
         "packages": packages,
         "commit": _commit(),
     }
