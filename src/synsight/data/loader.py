@@ -124,8 +124,9 @@ class _Sent(Dataset[Batch | SynsightError]):
 def _next_of(batches: Iterator[Batch | SynsightError]) -> Batch | None:
     try:
         batch = next(batches, None)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        # The death is seen by whoever looks first: the watch, or the pipe that the batch came through.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         raise TrainingError(
             "a worker process that makes batches died, most often for want of memory; use fewer workers "
