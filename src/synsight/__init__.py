@@ -1,8 +1,8 @@
 """From images and their messy captions to a vision model of your own that says in words what it sees.
 
 Every verb of the command line is a function here: `sample`, `ingest`, `words`, `pretrain`, `embed`,
-`evaluate`, `pilot`. `load` opens a model, `Catalog` a catalog. Names are looked up when first used, since
-torch takes seconds to import.
+`evaluate`, `sweep`, `pilot`. `load` opens a model, `Catalog` a catalog. Names are looked up when first
+used, since torch takes seconds to import.
 """
 
 from importlib import import_module
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from synsight.data.ingestion import ingest
     from synsight.data.samples import sample
     from synsight.evaluation import evaluate
-    from synsight.language.labelling import words
     from synsight.models import load
+    from synsight.models.captions import words
     from synsight.models.features import embed
     from synsight.recipes.pretrain import pretrain
     from synsight.workflow.pilot import pilot
+    from synsight.workflow.sweep import sweep
 
 _HOMES = {
     "Catalog": "synsight.data.catalog",
@@ -28,7 +29,8 @@ _HOMES = {
     "pilot": "synsight.workflow",
     "pretrain": "synsight.recipes",
     "sample": "synsight.data.samples",
-    "words": "synsight.language.labelling",
+    "sweep": "synsight.workflow",
+    "words": "synsight.models.captions",
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "pilot",
     "pretrain",
     "sample",
+    "sweep",
     "words",
 ]
 

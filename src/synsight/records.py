@@ -89,6 +89,40 @@ class IngestSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaptionEmbeddings:
+    """The column `caption_embedding`: what it was made from."""
+
+    encoder: str
+    """Name of the text encoder."""
+    text_columns: Sequence[str]
+    dimensions: int
+    rows: int
+    rows_with_text: int
+    """The others have a zero vector."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionNeighbours:
+    """The column `neighbours`: what the search found."""
+
+    encoder: str
+    """Name of the text encoder."""
+    rows: int
+    """Rows with a caption that neighbours were looked for among and for."""
+    rows_with_one: int
+    """Those that have a neighbour."""
+    neighbours_per_row: float
+    mean_similarity: float | None
+    """Cosine to the nearest neighbour, mean over the rows that have one; None: no row has."""
+    recall: float
+    """Share of the true nearest neighbours that were found; 1 for an exact search, else measured on a
+    sample."""
+    index: str
+    """`exact` or `lists`."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WordsSummary:
     """What `words` found."""
 
@@ -102,6 +136,8 @@ class WordsSummary:
     unmatched: Sequence[tuple[str, int]] = ()
     """Most frequent tokens that no class explains."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    embeddings: CaptionEmbeddings | None = None
+    neighbours: CaptionNeighbours | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +156,39 @@ class RunSummary:
     recipe: str = ""
     curve: Sequence[Mapping[str, Any]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRun:
+    """One run of a sweep, or the sentence that says why it came to nothing."""
+
+    name: str
+    """Of its folder."""
+    model: str
+    """What its results are called; the same for all seeds."""
+    recipe: str
+    """`random`: the untrained encoder."""
+    encoder: str
+    seed: int
+    axes: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted path -> value of the settings that vary within the sweep."""
+    embedding_dim: int | None = None
+    """Width of the features, D."""
+    rankme: float | None = None
+    """Effective rank of the test images' features."""
+    rank_rows: int = 0
+    """Test images it was taken of."""
+    steps: int = 0
+    best_step: int = 0
+    """The step whose weights were kept."""
+    seconds: float = 0.0
+    """Of training, with its monitor."""
+    monitor: str = ""
+    best_value: float | None = None
+    """The monitor's at the kept step, on validation images."""
+    stopped_because: str = ""
+    failure: str = ""
+    """Why there is no result; "": there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from small_source import TINY
 PROGRAM = [sys.executable, "-m", "synsight"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
-VERBS = ("pilot", "sample", "ingest", "words", "pretrain", "embed", "evaluate", "catalog")
+VERBS = ("pilot", "sample", "ingest", "words", "pretrain", "embed", "evaluate", "sweep", "catalog")
 
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -4,8 +4,17 @@ import io
 
 from PIL import Image
 
-from synsight.records import Example, Gate, IngestSummary, Result, RunSummary, Version, WordsSummary
-from synsight.reports import ReportPage
+from synsight.records import (
+    Example,
+    Gate,
+    IngestSummary,
+    Result,
+    RunSummary,
+    SweepRun,
+    Version,
+    WordsSummary,
+)
+from synsight.reports import ReportPage, SweepPage
 
 MODELS = {"random encoder, frozen": 0.256, "supervised from scratch": 0.468, "CatLIP (captions)": 0.524}
 
@@ -109,4 +118,113 @@ def page(text: str = "") -> ReportPage:
         command=text + "synsight pilot emoji",
         created_at=text,
         packages={text + "torch": text},
+    )
+
+
+SWEPT = {"random encoder": (0.25, 22.0), "simclr": (0.52, 60.0), "catlip": (0.63, 91.0)}
+"""Model -> its accuracy and its effective rank."""
+
+
+def sweep_runs(prefix="", seeds=(0, 1, 2)) -> list[SweepRun]:
+    found = []
+    for model, (value, rank) in SWEPT.items():
+        recipe = "random" if model.startswith("random") else prefix + model
+        found += [
+            SweepRun(
+                name=f"{model}-seed_{seed}",
+                model=prefix + model,
+                recipe=recipe,
+                encoder=prefix + "resnet18",
+                seed=seed,
+                embedding_dim=512,
+                rankme=rank + seed,
+                rank_rows=1130,
+                steps=0 if recipe == "random" else 300,
+                best_step=0 if recipe == "random" else 240,
+                seconds=0.0 if recipe == "random" else 110.0 + seed,
+                monitor=prefix + "knn_acc1",
+                best_value=None if recipe == "random" else value + seed / 100,
+                stopped_because=prefix + "finished",
+            )
+            for seed in seeds
+        ]
+    return found
+
+
+def sweep_results(prefix="", seeds=(0, 1, 2), probe="emoji: category") -> list[Result]:
+    means = [
+        Result(
+            model=prefix + model,
+            dataset="emoji",
+            task=task,
+            metric="acc1",
+            value=value + shift,
+            ci_low=value + shift - 0.03,
+            ci_high=value + shift + 0.03,
+            n_labels=n_labels,
+            n_test=1130,
+            baseline=0.206,
+            details={
+                "draws": len(seeds) * (1 if n_labels is None else 3),
+                "probe": prefix + probe,
+                "training_seeds": list(seeds),
+                "seed_values": [value + shift + (seed - 1) / 100 for seed in seeds],
+            },
+        )
+        for model, (value, _) in SWEPT.items()
+        for task, n_labels, shift in (("knn", None, 0.0), ("fewshot", 10, -0.1))
+    ]
+    gain = Result(
+        model=prefix + "catlip",
+        dataset="emoji",
+        task="knn",
+        metric="acc1_difference",
+        value=0.11,
+        ci_low=0.08,
+        ci_high=0.14,
+        n_test=1130,
+        details={"against": prefix + "simclr", "probe": prefix + probe},
+    )
+    return [*means, gain]
+
+
+def sweep_page(text: str = "") -> SweepPage:
+    failed = SweepRun(
+        name="clip", model=text + "clip", recipe=text + "clip", encoder="x", seed=0, failure=text + "nan"
+    )
+    return SweepPage(
+        title=text + "sweep",
+        runs=[*sweep_runs(text), failed],
+        results=sweep_results(text),
+        notes=[text],
+        settings={text + "data": text},
+        command=text + "synsight sweep",
+        packages={text + "torch": text},
+    )
+
+
+READINGS = ("knn_acc1", "fewshot_acc1", "rankme", "lidar", "alignment", "uniformity", "feature_spread")
+
+
+def monitored_run() -> RunSummary:
+    """A run whose monitor reads all there is; it peaks at step 200."""
+    curve = [
+        {"step": step, "kind": "train", "loss": 5 - step / 100, "elapsed_seconds": step / 2}
+        for step in range(10, 310, 10)
+    ]
+    for step in (100, 200, 300):
+        values = {name: 0.5 - abs(step - 200) / 1000 + number for number, name in enumerate(READINGS)}
+        own = {"best": step <= 200, "monitor_seconds": 0.1, "standard_error": 0.01, "zeroshot_acc1": None}
+        curve.append({"step": step, "kind": "monitor", **values, **own})
+    return RunSummary(
+        run="demo/run",
+        model="demo/run/model",
+        steps=300,
+        best_step=200,
+        monitor="knn_acc1",
+        best_value=0.5,
+        stopped_because="knn_acc1 peaked at step 200 and later training lost 0.1",
+        seconds=150,
+        name="LGSimCLR",
+        curve=curve,
     )

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError, Parameter
 
-from synsight.cli import catalog, embed, evaluate, ingest, pilot, pretrain, sample, words
+from synsight.cli import catalog, embed, evaluate, ingest, pilot, pretrain, sample, sweep, words
 from synsight.errors import Interrupted, SynsightError, UsageError
 
 USAGE = UsageError.exit_code
@@ -39,6 +39,7 @@ app.command(words.words, sort_key=4)
 app.command(pretrain.pretrain, sort_key=5, usage=pretrain.USAGE)
 app.command(embed.embed, sort_key=6)
 app.command(evaluate.evaluate, sort_key=7)
+app.command(sweep.sweep, sort_key=7, usage=sweep.USAGE)
 app.command(catalog.app)
 
 

@@ -1,7 +1,6 @@
 """Any setting of a run as a flag, as `--optim.lr 1e-3`: read from the words that are no flag of the verb."""
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -63,7 +62,7 @@ def check_settings(settings: Collection[str], *, flags: Collection[str]) -> None
 
     known = {path for recipe in RECIPES.values() for path in paths(recipe())}
     for name in sorted(set(settings) - known):
-        near = near_names(name, known) if get_close_matches(name, known, cutoff=0.5) else _near(name, flags)
+        near = near_names(name, {*known, *flags})
         raise UsageError(f"--{name} is no flag here, and no setting of a run; {near}")
 
 

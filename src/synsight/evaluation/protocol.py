@@ -1,11 +1,12 @@
 """The verb `evaluate`: features once for each model, then every question, then the records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from synsight.data.catalog import Catalog
 from synsight.errors import UsageError
@@ -17,6 +18,9 @@ from synsight.evaluation.storage import write_evaluation
 from synsight.models import Model, catalog_features, embed, load
 from synsight.progress import progress_bar
 from synsight.records import Result, config_hash
+
+FeatureSource = Callable[[Model, Catalog], tuple[NDArray[np.int64], NDArray[np.float32]]]
+"""Positions [N], ascending, and features [N, D] of a catalog's rows."""
 
 TASKS = ("knn", "linear", "fewshot", "curve")
 
@@ -34,6 +38,7 @@ def evaluate(
     names: Mapping[str, str] | None = None,
     image_size: int | None = None,
     estimators: Mapping[str, Estimator] = ESTIMATORS,
+    features: FeatureSource | None = None,
     progress: bool = True,
 ) -> list[Result]:
     """Measure what frozen encoders know about a label, and write the records.
@@ -55,6 +60,8 @@ def evaluate(
         image_size: Input side in pixels of models that are no folder; None: that of the folders beside them
             where they agree, so that an untrained encoder sees the same images, else the model's own.
         estimators: Task -> estimator.
+        features: Gives positions and features of all rows with the label, in the order of positions; None:
+            they are computed and kept in the catalog.
         progress: Show bars.
 
     Returns:
@@ -79,14 +86,14 @@ def evaluate(
     scored: list[Scored] = []
     with progress_bar("evaluate", total=len(models) * len(asked), shown=progress) as bar:
         for name, model in zip(called, loaded, strict=True):
-            features = model_features(model, catalog, splits, progress=progress)
+            found = model_features(model, catalog, splits, source=features, progress=progress)
             origin = Origin(
                 model=name,
                 dataset=catalog.name,
                 catalog_version=version,
                 class_names=splits.class_names,
             )
-            for answer in ask(asked, features, splits, estimators=estimators):
+            for answer in ask(asked, found, splits, estimators=estimators):
                 scored.append(score(answer, origin=origin, config_hash=hashes[answer.question]))
                 bar.advance()
     results = [one for some in scored for one in some.results]
@@ -109,17 +116,27 @@ def evaluate(
     return results
 
 
-def model_features(model: Model, catalog: Catalog, splits: Splits, *, progress: bool = True) -> Features:
-    """One model's features of the labelled rows.
+def model_features(
+    model: Model,
+    catalog: Catalog,
+    splits: Splits,
+    *,
+    source: FeatureSource | None = None,
+    progress: bool = True,
+) -> Features:
+    """One model's features of the labelled rows, from the source if there is one.
 
-    Where most rows have a label, the features of all rows are computed once and kept in the catalog; where
-    few have one, only theirs are computed, unless the catalog keeps them already.
+    Else, where most rows have a label, the features of all rows are computed once and kept in the catalog;
+    where few have one, only theirs are computed, unless the catalog keeps them already.
     """
-    labelled = len(splits.train) + len(splits.val) + len(splits.test)
-    if 2 * labelled >= catalog.count_rows():
-        embed(model, catalog, progress=progress)
-    where = f"`{splits.label}` IS NOT NULL"
-    positions, features = catalog_features(model, catalog, where=where, progress=progress)
+    if source is None:
+        labelled = len(splits.train) + len(splits.val) + len(splits.test)
+        if 2 * labelled >= catalog.count_rows():
+            embed(model, catalog, progress=progress)
+        where = f"`{splits.label}` IS NOT NULL"
+        positions, features = catalog_features(model, catalog, where=where, progress=progress)
+    else:
+        positions, features = source(model, catalog)
 
     def of(rows: Rows) -> Any:
         return features[np.searchsorted(positions, rows.positions)]

@@ -54,12 +54,21 @@ def write_evaluation(
     """
     with files.replacing(folder / "predictions.parquet") as temporary:
         pq.write_table(predictions.cast(PREDICTIONS), temporary)
+    if settings is not None:
+        files.write_json(folder / "evaluation.json", dict(settings))
+    write_results(folder, results)
+
+
+def write_results(folder: Path, results: Sequence[Result]) -> None:
+    """Write results.parquet, then results.json.
+
+    Raises:
+        StorageError: The disk refused.
+    """
     rows = [as_json(one) for one in results]
     flat = [{**row, "details": json.dumps(row["details"], ensure_ascii=False)} for row in rows]
     with files.replacing(folder / "results.parquet") as temporary:
         pq.write_table(pa.Table.from_pylist(flat, schema=RESULTS), temporary)
-    if settings is not None:
-        files.write_json(folder / "evaluation.json", dict(settings))
     files.write_json(folder / "results.json", rows)
 
 

@@ -39,7 +39,7 @@ def result_chart(results: Sequence[Result], *, metric: str = "acc1") -> Chart | 
             for place, row in enumerate(table.rows):
                 if cell := row.cells[number]:
                     _dot(panel, cell, place, strong=cell.value == best)
-            _chance_line(panel, table.chance[number])
+            chance_line(panel, table.chance[number])
             panel.set_title(column.title)
             panel.margins(x=0.1)
             panel.xaxis.set_major_locator(MaxNLocator(5))
@@ -92,7 +92,7 @@ def label_curve(
             axes.errorbar(
                 places,
                 [cell.value for cell in cells],
-                yerr=_whiskers(cells),
+                yerr=whiskers(cells),
                 color=colour,
                 marker=marker,
                 linestyle=dash,
@@ -102,7 +102,7 @@ def label_curve(
                 label=shortened(row.model, most=34),
             )
             rows += [(c.model, c.n_labels, c.value, c.ci_low, c.ci_high, c.n_test, c.seed) for c in cells]
-        _chance_line(axes, table.chance[0], across=True)
+        chance_line(axes, table.chance[0], across=True)
         _label_axis(axes, [column.n_labels or 0 for column in table.columns])
         axes.set_ylabel(f"{metric} (share right)")
         axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
@@ -198,7 +198,7 @@ def _dot(panel: Axes, result: Result, place: int, *, strong: bool) -> None:
     panel.errorbar(
         result.value,
         place,
-        xerr=_whiskers([result]),
+        xerr=whiskers([result]),
         color=colour,
         marker="D" if strong else "o",
         markersize=6.5 if strong else 5.5,
@@ -217,7 +217,7 @@ def _dot(panel: Axes, result: Result, place: int, *, strong: bool) -> None:
     )
 
 
-def _whiskers(results: Sequence[Result]) -> list[list[float]] | None:
+def whiskers(results: Sequence[Result]) -> list[list[float]] | None:
     """Distances to the interval's ends, as `errorbar` wants them; none when any interval is missing."""
     lows, highs = [], []
     for one in results:
@@ -228,7 +228,7 @@ def _whiskers(results: Sequence[Result]) -> list[list[float]] | None:
     return [lows, highs]
 
 
-def _chance_line(axes: Axes, value: float | None, *, across: bool = False) -> None:
+def chance_line(axes: Axes, value: float | None, *, across: bool = False) -> None:
     if value is None:
         return
     draw = axes.axhline if across else axes.axvline

@@ -16,8 +16,9 @@ from markupsafe import Markup
 from synsight.files import write_text
 from synsight.records import Example, Gate, IngestSummary, Result, RunSummary, Version, WordsSummary
 from synsight.reports import figures
+from synsight.reports.monitors import monitors_chart
 from synsight.reports.summary import CHANCE, difference_table, differences, result_table, verdict
-from synsight.reports.text import shortened, visible
+from synsight.reports.text import sentence, shortened, visible
 
 PACKAGES = ("synsight", "torch", "timm", "numpy", "scikit-learn", "pyarrow", "pylance", "pillow")
 """Whose versions a page names."""
@@ -60,34 +61,39 @@ def write_report(path: str | Path, page: ReportPage) -> Path:
 
 
 def render(page: ReportPage) -> str:
-    """The page's HTML.
-
-    Its security policy allows the one style sheet inside it (by hash) and images inside it, and nothing else.
-    """
-    style = resources.files("synsight.reports").joinpath("templates/report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    """The page's HTML."""
     charts = {
         "results": figures.result_chart(page.results),
         "labels": figures.label_curve(page.results, first=[run.name for run in page.runs]),
         "vocabulary": figures.vocabulary_chart(page.words) if page.words else None,
     }
-    runs = [(run, figures.training_chart(run, number=number)) for number, run in enumerate(page.runs)]
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            page=page,
-            style=Markup(style),  # noqa: S704  our own file
-            policy=POLICY.format(digest=digest),
-            verdict=verdict(page.results, subject=page.subject),
-            table=result_table(page.results),
-            differences=difference_table(page.results),
-            judged=next((one.model for one in differences(page.results)), ""),
-            charts=charts,
-            runs=runs,
-            chance=CHANCE,
-        )
+    readings = [(run, monitors_chart(run, number=number)) for number, run in enumerate(page.runs)]
+    runs = readings
+    if len(runs) > 1:  # side by side there is room for the deciding reading only
+        runs = [(run, figures.training_chart(run, number=number)) for number, run in enumerate(page.runs)]
+    return render_template(
+        "report.html.j2",
+        page=page,
+        verdict=verdict(page.results, subject=page.subject),
+        table=result_table(page.results),
+        differences=difference_table(page.results),
+        judged=next((one.model for one in differences(page.results)), ""),
+        charts=charts,
+        runs=runs,
+        readings=readings if len(runs) > 1 else [],
+        chance=CHANCE,
     )
+
+
+def render_template(name: str, **values: Any) -> str:
+    """A page's HTML from a template.
+
+    Its security policy allows the one style sheet inside it (by hash) and images inside it, and nothing else.
+    """
+    style = resources.files("synsight.reports").joinpath("templates/report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    own = Markup(style)  # noqa: S704  our own file
+    return _environment().get_template(name).render(style=own, policy=POLICY.format(digest=digest), **values)
 
 
 def package_versions() -> dict[str, str]:
@@ -117,6 +123,7 @@ def _environment() -> Environment:
         "setting": _setting,
         "number": _number,
         "moment": _moment,
+        "ended": _ended,
         "signed": "{:+.3f}".format,
     }
     return environment
@@ -136,6 +143,11 @@ def _picture(data: bytes) -> str | None:
 
 def _setting(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _ended(reason: str) -> str:
+    """Why a run ended, as a sentence."""
+    return "It took all its steps." if reason == "finished" else sentence(reason)
 
 
 def _moment(text: str) -> str:

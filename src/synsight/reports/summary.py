@@ -60,7 +60,9 @@ class ResultTable:
         cells = [cell for row in self.rows for cell in row.cells if cell]
         sizes = sorted({cell.n_test for cell in cells})
         seeds = sorted({cell.seed for cell in cells})
-        draws = sorted({int(cell.details["draws"]) for cell in cells if "draws" in cell.details})
+        few = [cell for cell in cells if cell.n_labels is not None]
+        draws = sorted({int(cell.details["draws"]) for cell in few if "draws" in cell.details})
+        trained = [cell.details["training_seeds"] for cell in cells if "training_seeds" in cell.details]
         said = [
             f"n = {' or '.join(f'{size:,}' for size in sizes)} test images; small figures: 95% intervals."
         ]
@@ -68,11 +70,25 @@ class ResultTable:
             said.append(
                 f"Few-label columns are the mean of {' or '.join(map(str, draws))} draws of the labels."
             )
-        if len(seeds) == 1:
+        if trained:
+            said.append(self._training_seeds(trained))
+        elif len(seeds) == 1:
             said.append(f"One seed ({seeds[0]}): another run may differ by more than the interval says.")
         else:
             said.append(f"Seeds {', '.join(map(str, seeds))}.")
         return said
+
+    @staticmethod
+    def _training_seeds(trained: Sequence[Sequence[int]]) -> str:
+        most = max(trained, key=len)
+        if len(most) == 1:
+            return f"One training seed ({most[0]}): another may differ by more than the interval says."
+        fewer = sum(len(one) < len(most) for one in trained)
+        lacking = " Some models have fewer: their other runs failed." if fewer else ""
+        return (
+            f"Mean of {len(most)} training seeds ({', '.join(map(str, most))}); the intervals draw test "
+            f"images again and say nothing about other seeds.{lacking}"
+        )
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,34 @@ from synsight.records import Result
 from synsight.reports.summary import CHANCE, result_table
 from synsight.reports.text import shortened
 
+NAME_LENGTH = 60
+"""Most characters of a model's name; a sweep's models differ at their ends."""
 
-def terminal_table(results: Sequence[Result], *, metric: str = "acc1") -> Table:
-    """Models by questions with 95% intervals, for `rich` to print."""
+
+def terminal_table(
+    results: Sequence[Result],
+    *,
+    metric: str = "acc1",
+    title: str | None = None,
+    failed: Sequence[str] = (),
+) -> Table:
+    """Models by questions with 95% intervals, for `rich` to print.
+
+    Args:
+        results: What was measured.
+        metric: Which of it.
+        title: Above the table.
+        failed: Models without any result, which get a row that says so.
+    """
     table = result_table(results, metric=metric)
-    drawn = Table(box=None, padding=(0, 2, 0, 0), caption="\n".join(table.notes), caption_justify="left")
+    drawn = Table(
+        title=None if title is None else Text(shortened(title, most=100), style="bold"),
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+        caption="\n".join(table.notes),
+        caption_justify="left",
+    )
     drawn.add_column("model", no_wrap=True)
     for column in table.columns:
         drawn.add_column(column.title)
@@ -29,7 +52,9 @@ def terminal_table(results: Sequence[Result], *, metric: str = "acc1") -> Table:
             )
             for number, cell in enumerate(row.cells)
         )
-        drawn.add_row(Text(shortened(row.model, most=40)), *cells)
+        drawn.add_row(Text(shortened(row.model, most=NAME_LENGTH)), *cells)
+    for model in failed:
+        drawn.add_row(Text(shortened(model, most=NAME_LENGTH)), *(["failed"] * len(table.columns)))
     return drawn
 
 

@@ -22,3 +22,9 @@ def shortened(text: str, *, most: int) -> str:
     """The text on one line, cut to at most `most` characters with an ellipsis."""
     line = " ".join(visible(text).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its begin and one full stop at its end."""
+    text = text.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -1,6 +1,7 @@
-"""Chains of verbs: the guided pilot with its three gates, and the pages that verbs write."""
+"""Chains of verbs: the guided pilot with its three gates, sweeps, and the pages that verbs write."""
 
 from synsight.workflow.pages import write_run_page
 from synsight.workflow.pilot import PilotSummary, pilot
+from synsight.workflow.sweep import SweepSummary, sweep
 
-__all__ = ["PilotSummary", "pilot", "write_run_page"]
+__all__ = ["PilotSummary", "SweepSummary", "pilot", "sweep", "write_run_page"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from synsight.data import SAMPLES, Catalog, ingest, sample
 from synsight.errors import DataError
 from synsight.evaluation.rows import read_splits
-from synsight.language.labelling import words
+from synsight.models.captions import words
 from synsight.records import Gate, IngestSummary, WordsSummary, as_json
 from synsight.workflow.caption_facts import LEAK_SHARE, CaptionFacts, caption_facts, label_leak
 from synsight.workflow.gates import data_gate

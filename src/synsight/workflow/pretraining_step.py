@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from synsight.data import Catalog
+from synsight.distributed import World
 from synsight.models import load
 from synsight.recipes import RECIPES, pretrain
 from synsight.records import Gate, Result, RunSummary, as_json
 from synsight.training import DryRun, RunConfig, override
-from synsight.training.monitor import METRIC, build_monitor
+from synsight.training.monitor import build_monitor
 from synsight.workflow.data_step import Data
 from synsight.workflow.gates import pretraining_gate, quote_sentence
 from synsight.workflow.pages import RECIPE_NAMES
@@ -88,18 +89,18 @@ class PretrainingStep:
     def untrained(self, config: RunConfig) -> dict[str, Any] | None:
         """The monitor's view of an untrained encoder; None where there is nothing to monitor with."""
         catalog = Catalog.open(self.data.catalog)
-        monitor, _ = build_monitor(config, catalog, rows=None)
-        if monitor is None:
-            return None
+        monitor, _ = build_monitor(config, catalog, rows=None, world=World())
         encoder = load(f"random:{config.encoder}", image_size=config.image_size, seed=config.seed).encoder
+        if monitor is None or monitor.missing(encoder):
+            return None
         reading = monitor.look(encoder, device=torch.device("cpu"), autocast=nullcontext())
         return as_json(
             Result(
                 model=UNTRAINED,
                 dataset=catalog.name,
                 task="monitor",
-                metric=METRIC,
-                value=reading.knn_acc1,
+                metric=monitor.metric,
+                value=reading.values[monitor.metric],
                 seed=config.seed,
                 n_test=monitor.rows[1],
                 catalog_version=catalog.version,

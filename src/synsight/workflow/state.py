@@ -1,4 +1,4 @@
-"""What a pilot has done so far, kept in its folder so that the same command goes on where it was."""
+"""What a pilot or a sweep has done so far, in its folder, so that the same command goes on from there."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,14 +16,18 @@ class PilotState:
     Args:
         folder: The pilot's folder.
         settings: What decides the results; the same on every call.
+        file: Name of the file in it.
+        what: What it is, for messages.
 
     Raises:
         ConfigError: The folder holds a pilot with other settings.
         DataError: Its file is damaged.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        self.path = folder / FILE
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], *, file: str = FILE, what: str = "pilot"
+    ) -> None:
+        self.path = folder / file
         self.settings = dict(settings)
         self.steps: dict[str, Any] = {}
         if not self.path.exists():
@@ -33,7 +37,7 @@ class PilotState:
             then, now = saved["settings"].get(name), self.settings.get(name)
             if then != now:
                 raise ConfigError(
-                    f"{folder}: a pilot with {name} = {then!r} was begun here, now it is {now!r}; "
+                    f"{folder}: a {what} with {name} = {then!r} was begun here, now it is {now!r}; "
                     "go on with the settings it began with, or choose another folder."
                 )
         self.steps = saved["steps"]
