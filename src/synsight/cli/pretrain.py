@@ -21,6 +21,8 @@ FLAGS = (
     "config",
     "resume",
     "dry_run",
+    "runner",
+    "workers_per_run",
     "json",
 )
 
@@ -37,24 +39,30 @@ def pretrain(
     config: Path | None = None,
     resume: Flag = False,
     dry_run: Flag = False,
+    runner: str = "local",
+    workers_per_run: int = 1,
     json: Json = False,
 ) -> None:
-    """Train an encoder: simclr (images alone), catlip (captions) or supervised (labels).
+    """Train an encoder: from images alone (simclr, simsiam), from captions (catlip, superclass, clip, siglip,
+    superclip), from images with similar captions (lgsimclr, lgsimsiam, lgslip, xclr) or from labels
+    (supervised).
 
     Every setting of a run is a flag under its dotted name, as in --optim.lr 1e-3; RUN/config.yaml lists them.
 
     Args:
-        words: simclr, catlip or supervised; not needed with --config, or to resume.
+        words: The recipe; not needed with --config, or to resume.
         data: The catalog's folder.
         out: The run's folder, new or empty.
         label: Column for the k-NN monitor, which chooses the best weights; what supervised learns.
-        encoder: A timm name.
+        encoder: A timm name, or pretrained:NAME, open-clip:NAME/WEIGHTS, hf-hub:ID, local-dir:PATH, MODEL.
         epochs: Passes over the training rows.
         batch_size: Images a step.
         seed: Of weights, order and views.
         config: A config.yaml to repeat, in place of a recipe.
         resume: Go on with the run in --out.
         dry_run: Measure a few steps here and quote time and memory; nothing is written.
+        runner: local (this process, or those of torchrun) or ray (a cluster).
+        workers_per_run: Processes of the run on the cluster.
         json: Print one JSON object.
     """
     recipe, settings = read_words(words, what="recipe", flags=FLAGS)
@@ -69,7 +77,12 @@ def pretrain(
         return
     if out is None:
         raise UsageError("pretrain needs a folder for the run; give --out RUN.")
-    summary = run(recipe, data=data, out=out, resume=resume, config=config, **changes)
+    where: dict[str, Any] = {"runner": runner, "workers_per_run": workers_per_run}
+    summary = run(recipe, data=data, out=out, resume=resume, config=config, **where, **changes)
+    from synsight.distributed import is_main_process
+
+    if not is_main_process():
+        return
     from synsight.workflow.pages import write_run_page
 
     page = write_run_page(summary)

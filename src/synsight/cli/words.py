@@ -37,7 +37,7 @@ def words(
         hypernyms: Add what each word is a kind of (a dog is an animal).
         caption_encoder: Also embed the captions with this text encoder, as minilm.
         neighbours: Also find so many nearest captions of each, by their embeddings.
-        exclude_neighbours: Captions that are none: duplicates, those of one group; or `none`, to allow all.
+        exclude_neighbours: Which captions are no neighbours: duplicates, those of one group; or none of them.
         similarity_floor: Captions whose cosine is below are no neighbours; -1 allows any.
         index: How to search for neighbours; lists is faster and states its recall.
         json: Print one JSON object.

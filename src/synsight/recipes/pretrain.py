@@ -11,8 +11,11 @@ from synsight.recipes.names import RECIPES
 from synsight.records import RunSummary
 from synsight.training.config import RunConfig, read_config
 from synsight.training.dry_run import DryRun, measure
+from synsight.training.ray_runner import train_on_ray
 from synsight.training.run import train
 from synsight.training.settings import override
+
+RUNNERS = ("local", "ray")
 
 LABEL = "label"
 """The catalog's own name for what `ingest` was told is the label."""
@@ -27,6 +30,8 @@ def pretrain(
     resume: bool = False,
     dry_run: Literal[False] = False,
     config: RunConfig | str | Path | None = None,
+    runner: str = "local",
+    workers_per_run: int = 1,
     **overrides: object,
 ) -> RunSummary: ...
 
@@ -40,6 +45,8 @@ def pretrain(
     resume: bool = False,
     dry_run: Literal[True],
     config: RunConfig | str | Path | None = None,
+    runner: str = "local",
+    workers_per_run: int = 1,
     **overrides: object,
 ) -> DryRun: ...
 
@@ -52,6 +59,8 @@ def pretrain(
     resume: bool = False,
     dry_run: bool = False,
     config: RunConfig | str | Path | None = None,
+    runner: str = "local",
+    workers_per_run: int = 1,
     **overrides: object,
 ) -> RunSummary | DryRun:
     """Pretrain an encoder on a catalog.
@@ -64,6 +73,8 @@ def pretrain(
             finished.
         dry_run: Measure a few steps and return what the run would cost; nothing is written.
         config: A whole config, or the path of a config.yaml, in place of a recipe.
+        runner: `local`: in this process, or in those that torchrun started; `ray`: on a Ray cluster.
+        workers_per_run: Processes of the run on the cluster.
         overrides: Settings to change by dotted path, as `epochs=5` or `**{"optim.lr": 1e-3}`; strings are
             converted.
 
@@ -71,7 +82,8 @@ def pretrain(
         Where the model is and how the run went; for a dry run its cost.
 
     Raises:
-        UsageError: An unknown recipe or setting.
+        UsageError: An unknown recipe, runner or setting.
+        MissingDependency: Ray, or a logger of `track`, is not installed.
         ConfigError: A setting out of its range.
         DataError: The catalog lacks what the recipe needs.
         TrainingError: The run cannot go on, or the folder is another run's.
@@ -79,6 +91,7 @@ def pretrain(
     """
     if out is None and not dry_run:
         raise UsageError("pretrain needs a folder for the run; give --out RUN (out=...).")
+    _check_runner(runner, workers_per_run)
     changes = dict(overrides) if data is None else {"data": str(data), **overrides}
     if "epochs" in changes:  # who names a length gets that length
         changes.setdefault("least_steps", 0)
@@ -90,7 +103,19 @@ def pretrain(
     if dry_run:
         return measure(settings)
     assert out is not None
+    if runner == "ray":
+        return train_on_ray(settings, out=out, workers=workers_per_run, resume=resume)
     return train(settings, out=out, resume=resume)
+
+
+def _check_runner(runner: str, workers: int) -> None:
+    if runner not in RUNNERS:
+        raise UsageError(f"no runner is called {runner!r}; {near_names(runner, RUNNERS)}")
+    if runner == "local" and workers != 1:
+        raise UsageError(
+            "workers_per_run is for runner ray; several processes on this machine are started by "
+            f"`torchrun --nproc-per-node {workers} -m synsight pretrain ...`."
+        )
 
 
 def _begin(recipe: str | None, config: RunConfig | str | Path | None, run: str | Path | None) -> RunConfig:

@@ -1,6 +1,7 @@
 """The one loop that trains every method."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from synsight.training.settings import to_plain
 from synsight.training.state import pack, stopping_state
 from synsight.training.step import take_step
 from synsight.training.stopping import consider
+from synsight.training.trackers import Tracker
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Sitting:
     job: Job
     bar: Bar
     stop: Stop
+    trackers: Sequence[Tracker] = ()
     _saved_at: float = field(default_factory=time.monotonic)
     _clock: float = field(default_factory=time.monotonic)
     _row_seconds: float = 0.0
@@ -111,7 +114,9 @@ class Sitting:
                     save_model(self.folder, kept)
         progress.stopped = decision.stop
         self._tick()
-        values = {**reading.values, "best": decision.better}
+        values: dict[str, Any] = {**reading.values, "best": decision.better}
+        if reading.standard_error is not None:
+            values["standard_error"] = reading.standard_error  # of the reading that counts
         self._write("monitor", **values, monitor_seconds=time.monotonic() - began)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in reading.values.items())
         LOG.info("step %d: %s%s", progress.step, shown, ", the best so far" * decision.better)
@@ -148,6 +153,7 @@ class Sitting:
     def _write(self, kind: str, **values: Any) -> None:
         if not self.job.world.is_main:
             return
-        files.append_json_line(
-            self.folder.metrics, {"step": self.job.parts.progress.step, "kind": kind, **values}
-        )
+        row = {"step": self.job.parts.progress.step, "kind": kind, **values}
+        files.append_json_line(self.folder.metrics, row)
+        for tracker in self.trackers:
+            tracker.log(row)

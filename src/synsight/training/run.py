@@ -19,6 +19,7 @@ from synsight.training.run_folder import LOG, RunFolder
 from synsight.training.saving import finish, read_summary, save_model
 from synsight.training.state import unpack
 from synsight.training.stopping import IN_PROSE
+from synsight.training.trackers import import_trackers, tracking
 
 
 def train(
@@ -37,6 +38,7 @@ def train(
         Where the model is and how the run went.
 
     Raises:
+        MissingDependency: A logger of `config.track` is not installed.
         TrainingError: The folder holds another run, another process trains in it, a checkpoint is damaged, or
             the training went wrong (no finite loss, nothing learnt, collapse).
         DataError: The catalog lacks what the method needs.
@@ -46,6 +48,8 @@ def train(
     world = open_world()
     folder = RunFolder(out)
     try:
+        if world.is_main:
+            import_trackers(config.track)
         # One process holds, writes and speaks for all; the others wait until the folder is in order.
         with folder.locked() if world.is_main else nullcontext():
             going_on = resume or attempt() > 0  # torchrun starts the same command again
@@ -83,14 +87,16 @@ def _train_in(folder: RunFolder, config: RunConfig, *, rows: Rows | None, world:
         LOG.warning("no monitor of %s: %s; the last weights are kept", watched, job.without_monitor)
     title = config.recipe or config.method.name
     shown = world.is_main
-    with stop_signals() as stop, progress_bar(title, total=job.total_steps, shown=shown) as bar:
-        bar.advance(progress.step)
-        Sitting(folder, job, bar, stop).run()
-    if job.without_monitor:
-        with job.weights_to_keep() as kept:
-            if world.is_main:
-                save_model(folder, kept)
-    if world.is_main:
-        finish(folder, job)
-    world.wait()
+    track = config.track if world.is_main else ()
+    with tracking(track, folder=folder, config=config, step=progress.step) as trackers:
+        with stop_signals() as stop, progress_bar(title, total=job.total_steps, shown=shown) as bar:
+            bar.advance(progress.step)
+            Sitting(folder, job, bar, stop, trackers).run()
+        if job.without_monitor:
+            with job.weights_to_keep() as kept:
+                if world.is_main:
+                    save_model(folder, kept)
+        if world.is_main:
+            finish(folder, job)
+        world.wait()
     return read_summary(folder)

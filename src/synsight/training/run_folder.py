@@ -103,16 +103,13 @@ class RunFolder:
             TrainingError: The folder holds something and `resume` is off, is no run, or is a run with other
                 settings.
         """
-        present = sorted(one.name for one in self.path.iterdir() if not one.name.startswith("."))
+        present = self._present()
         if not present:
             files.write_json(self.environment, environment())
             write_config(self.config, config)
             return False
         if not resume:
-            raise TrainingError(
-                f"{self.path}: expected an empty or new folder, found {len(present)} files such as "
-                f"{present[0]!r}; choose another folder, or go on with this run with --resume (resume=True)."
-            )
+            self.check_new()
         if present == [self.environment.name]:
             write_config(self.config, config)  # killed between the two
             return False
@@ -124,6 +121,19 @@ class RunFolder:
         for torn in self.path.rglob(".*.tmp"):
             files.remove(torn)  # what a killed writer left; the lock says that nobody else writes here
         return True
+
+    def check_new(self) -> None:
+        """Raise a TrainingError when the folder holds anything."""
+        if present := self._present():
+            raise TrainingError(
+                f"{self.path}: expected an empty or new folder, found {len(present)} files such as "
+                f"{present[0]!r}; choose another folder, or go on with this run with --resume (resume=True)."
+            )
+
+    def _present(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        return sorted(one.name for one in self.path.iterdir() if not one.name.startswith("."))
 
     def read_config(self) -> RunConfig:
         """The settings the run began with."""

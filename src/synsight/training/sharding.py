@@ -159,7 +159,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def shared_like(value: Tensor, like: Tensor) -> Tensor:
-    """This process's share of a whole tensor that all have, cut as another one is."""
+    """The share, cut as `like` is, that this process has in a tensor of which all have the whole."""
     if not is_share(like):
         return value
     from torch.distributed.tensor import distribute_tensor

@@ -79,7 +79,7 @@ def pack(parts: Parts, *, kept: bool = True) -> Checkpoint:
         "random": {"python": [version, list(python_keys), gauss], "numpy": [numpy_name, *numpy_rest]},
     }
     copies = {}
-    for name, value in tensors.items():
+    for name, value in sorted(tensors.items()):  # in one order, whatever that of a state read back was
         whole = gathered(value)
         if kept:  # copied: one may share memory with another (safetensors refuses) or change under the writer
             copies[name] = whole.detach().cpu().clone()
