@@ -5,7 +5,7 @@ each would cost more than the arithmetic.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ class Points:
         self._ties = ties * np.sqrt(np.float32(spread)) / np.where(lengths > 0, lengths, 1)
 
     def block(self) -> "Block":
-        """Memory for up to `CANDIDATES` vectors."""
+        """A reader of vectors."""
         return Block(self._embeddings, self._scale, self._ties)
 
     def forbid(self, scores: NDArray[np.float32], queries: Rows, candidates: Rows) -> None:
@@ -71,8 +71,15 @@ class Points:
         return added
 
 
+class Reader(Protocol):
+    """Gives the vectors of rows."""
+
+    def read(self, rows: Rows) -> NDArray[np.float32]:
+        """The vectors of at most `CANDIDATES` rows, [M, W]; valid until the next call."""
+
+
 class Block:
-    """Memory that vectors are written into, again and again."""
+    """Reads vectors from the embeddings, into memory that is used again."""
 
     def __init__(
         self, embeddings: NDArray[Any], scale: NDArray[np.float32], ties: NDArray[np.float32]
@@ -82,7 +89,7 @@ class Block:
         self._vectors = np.empty((CANDIDATES, embeddings.shape[1] + ties.shape[1]), np.float32)
 
     def read(self, rows: Rows) -> NDArray[np.float32]:
-        """The vectors of some rows, [M, W]; valid until the next call."""
+        """See `Reader`."""
         raw, vectors = self._raw[: len(rows)], self._vectors[: len(rows)]
         np.take(self._embeddings, rows, axis=0, out=raw, mode="clip")
         dimensions = raw.shape[1]
@@ -91,6 +98,26 @@ class Block:
         vectors[:, :dimensions] *= self._scale[rows, None]
         vectors[:, dimensions:] = self._ties[rows]
         return vectors
+
+
+class Kept:
+    """Some vectors ready at hand, for rows that are read again and again.
+
+    Args:
+        source: Where they come from.
+        rows: Ascending.
+    """
+
+    def __init__(self, source: Reader, rows: Rows) -> None:
+        self._rows = rows
+        blocks = (rows[start : start + CANDIDATES] for start in range(0, len(rows), CANDIDATES))
+        self._vectors = np.concatenate([source.read(block).copy() for block in blocks])
+        self._block = np.empty((CANDIDATES, self._vectors.shape[1]), np.float32)
+
+    def read(self, rows: Rows) -> NDArray[np.float32]:
+        """See `Reader`."""
+        block = self._block[: len(rows)]
+        return np.take(self._vectors, np.searchsorted(self._rows, rows), axis=0, out=block, mode="clip")
 
 
 class Best:
@@ -133,6 +160,7 @@ def compare(
     candidates: Rows,
     *,
     memory: "Memory",
+    reader: Reader | None = None,
     places: Rows | None = None,
 ) -> None:
     """Offer all candidates to all queries; no two calls may offer a query the same candidate.
@@ -143,12 +171,13 @@ def compare(
         queries: Rows, [Q].
         candidates: Rows, [M].
         memory: To work in.
+        reader: Gives the queries' vectors; None: read from the points.
         places: Rows of `best` that stand for the queries; None: the queries themselves.
     """
     places = queries if places is None else places
     for start in range(0, len(queries), QUERIES):
         asked = queries[start : start + QUERIES]
-        ours = memory.queries.read(asked)
+        ours = (reader or memory.queries).read(asked)
         for first in range(0, len(candidates), CANDIDATES):
             others = candidates[first : first + CANDIDATES]
             theirs = memory.candidates.read(others)
