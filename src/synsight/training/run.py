@@ -82,7 +82,7 @@ def _train_in(folder: RunFolder, config: RunConfig, *, rows: Rows | None, world:
     if world.is_main:
         folder.cut_metrics(step=progress.step)
     LOG.info("start at step %d of %d, %s on %s", progress.step, job.total_steps, job.precision, job.device)
-    if job.without_monitor:
+    if job.without_monitor and config.monitor.metric != "none":
         watched = IN_PROSE.get(config.monitor.metric, config.monitor.metric)
         LOG.warning("no monitor of %s: %s; the last weights are kept", watched, job.without_monitor)
     title = config.recipe or config.method.name
