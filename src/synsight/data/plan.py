@@ -6,7 +6,7 @@ A run that stops and goes on therefore needs to remember one number, and skips n
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +73,9 @@ class Plan:
 
     def size_at(self, epoch: int, step: int) -> int | None:
         """Side in pixels of a batch; None: the plan does not say."""
-        return _shuffled(self._layout, self.seed, epoch)[step][0] if self.image_sizes else None
+        return _epoch_of_sizes(self, epoch)[step][0] if self.image_sizes else None
 
-    @property
+    @cached_property
     def _layout(self) -> tuple[tuple[int, int], ...]:
         """(side, rows) of each batch of an epoch, before the epoch's order."""
         sides = itertools.cycle(self.image_sizes)
@@ -109,8 +109,8 @@ class Plan:
 
     def _span(self, epoch: int, step: int) -> tuple[int, int]:
         if self.image_sizes:
-            sizes = [size for _, size in _shuffled(self._layout, self.seed, epoch)]
-            return sum(sizes[:step]), sizes[step]
+            _, size, start = _epoch_of_sizes(self, epoch)[step]
+            return start, size
         start = step * self.batch_size
         return start, min(self.batch_size, self.rows - start)
 
@@ -135,5 +135,10 @@ def _order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=2)
-def _shuffled(layout: tuple[tuple[int, int], ...], seed: int, epoch: int) -> tuple[tuple[int, int], ...]:
-    return tuple(layout[place] for place in generator(seed, "sizes", epoch).permutation(len(layout)))
+def _epoch_of_sizes(plan: Plan, epoch: int) -> list[tuple[int, int, int]]:
+    """(side, rows, first row) of each batch of an epoch, in the epoch's order."""
+    layout = plan._layout
+    order = generator(plan.seed, "sizes", epoch).permutation(len(layout))
+    chosen = [layout[place] for place in order]
+    starts = itertools.accumulate((size for _, size in chosen), initial=0)
+    return [(side, size, start) for (side, size), start in zip(chosen, starts, strict=False)]

@@ -97,8 +97,9 @@ def build_method(config: RunConfig, start: StartingEncoder, data: TrainingData, 
 def sizes_of(config: RunConfig) -> frozenset[int]:
     """Sides of all pictures that the encoder will see."""
     small = config.levers.small_size
-    local = (config.views.local_size,) if config.views.local_count else ()
-    return frozenset({config.image_size, *config.image_sizes, *local, *((small,) if small else ())})
+    whole = {config.image_size, *config.image_sizes, *((small,) if small else ())}
+    local = {config.views.local_side(size) for size in whole} if config.views.local_count else set()
+    return frozenset(whole | local)
 
 
 def _num_classes(config: RunConfig, data: TrainingData, language: Language) -> int:
