@@ -10,7 +10,7 @@ from torch import nn
 from synsight.data.batches import Batch
 from synsight.distributed import World
 from synsight.methods.base import Rows, StepLoss
-from synsight.methods.image_text import TRANSFORMER, ImageText, ImageTextConfig, check_image_text
+from synsight.methods.image_text import ImageText, TowersConfig
 from synsight.objectives import tiled_clip_loss
 
 INITIAL_TEMPERATURE = 0.07
@@ -18,22 +18,10 @@ LARGEST_SCALE = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CLIPConfig:
+class CLIPConfig(TowersConfig):
     """Contrast images with captions (symmetric softmax cross-entropy)."""
 
     name: Literal["clip"] = "clip"
-    text: str = TRANSFORMER
-    """Text encoder: `transformer` (small, from scratch), or the name of a pretrained one."""
-    text_frozen: bool = False
-    """Read the captions' embeddings from the catalog, made by an encoder that is not trained, in place of
-    `text` (`synsight words --embed-captions`)."""
-    locked_image: bool = False
-    """Keep the image encoder as it is, and train text and projections alone (LiT)."""
-    projection_dim: int = 256
-    """Width of the joint space; the paper's is 512 for ViT-B."""
-
-    def __post_init__(self) -> None:
-        check_image_text(self)
 
 
 class CLIP(ImageText):
@@ -44,7 +32,7 @@ class CLIP(ImageText):
     """
 
     def __init__(
-        self, encoder: nn.Module, *, embedding_dim: int, config: ImageTextConfig, **towers: Any
+        self, encoder: nn.Module, *, embedding_dim: int, config: TowersConfig, **towers: Any
     ) -> None:
         super().__init__(encoder, embedding_dim=embedding_dim, config=config, **towers)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))

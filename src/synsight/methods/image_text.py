@@ -1,8 +1,9 @@
 """Images and captions in one space: what CLIP and its relatives share."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,36 +19,29 @@ TRANSFORMER = "transformer"
 """The text tower that is trained from scratch."""
 
 
-class ImageTextConfig(Protocol):
-    """Settings of every method that compares images with captions."""
+@dataclass(frozen=True, kw_only=True)
+class TowersConfig:
+    """What every method that compares images with captions is set by."""
 
-    @property
-    def text(self) -> str:
-        """Name of the text encoder."""
+    text: str = TRANSFORMER
+    """Text encoder: `transformer` (small, from scratch), or the name of a pretrained one."""
+    text_frozen: bool = False
+    """Read the captions' embeddings from the catalog, made by an encoder that is not trained, in place of
+    `text` (`synsight words --embed-captions`)."""
+    locked_image: bool = False
+    """Keep the image encoder as it is, and train text and projections alone (LiT)."""
+    projection_dim: int = 256
+    """Width of the joint space; CLIP's is 512 for ViT-B."""
 
-    @property
-    def text_frozen(self) -> bool:
-        """The captions' embeddings were made beforehand."""
-
-    @property
-    def locked_image(self) -> bool:
-        """The image encoder is not trained."""
-
-    @property
-    def projection_dim(self) -> int:
-        """P of the joint space."""
-
-
-def check_image_text(config: ImageTextConfig) -> None:
-    """Raise a ConfigError when the settings of the two towers do not fit each other."""
-    if config.projection_dim < 1:
-        raise ConfigError(f"method.projection_dim must be at least 1; got {config.projection_dim!r}.")
-    if config.text_frozen and config.text != TRANSFORMER:
-        raise ConfigError(
-            f"method.text is {config.text!r} and method.text_frozen is on, but frozen captions are read from "
-            "the catalog, embedded by the encoder that `synsight words --embed-captions` was given; leave "
-            "out one of the two."
-        )
+    def __post_init__(self) -> None:
+        if self.projection_dim < 1:
+            raise ConfigError(f"method.projection_dim must be at least 1; got {self.projection_dim!r}.")
+        if self.text_frozen and self.text != TRANSFORMER:
+            raise ConfigError(
+                f"method.text is {self.text!r} and method.text_frozen is on, but frozen captions are read "
+                "from the catalog, embedded by the encoder that `synsight words --embed-captions` was given; "
+                "leave out one of the two."
+            )
 
 
 class ImageText(Method):
@@ -69,7 +63,7 @@ class ImageText(Method):
         encoder: nn.Module,
         *,
         embedding_dim: int,
-        config: ImageTextConfig,
+        config: TowersConfig,
         text_encoder: TextModule | None = None,
         caption_dim: int = 0,
         caption_encoder: str | None = None,

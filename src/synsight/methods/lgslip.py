@@ -11,14 +11,14 @@ from synsight.distributed import World
 from synsight.errors import ConfigError
 from synsight.methods.base import Need, Rows, StepLoss
 from synsight.methods.clip import CLIP
-from synsight.methods.image_text import TRANSFORMER, ImageText, check_image_text
+from synsight.methods.image_text import ImageText, TowersConfig
 from synsight.methods.related import related_rows
 from synsight.methods.two_views import check_contrast, check_neighbours
 from synsight.objectives import tiled_nt_xent
 
 
 @dataclass(frozen=True, kw_only=True)
-class LGSLIPConfig:
+class LGSLIPConfig(TowersConfig):
     """Contrast images of neighbouring captions, and images with their captions."""
 
     name: Literal["lgslip"] = "lgslip"
@@ -30,18 +30,9 @@ class LGSLIPConfig:
     """Nearest captions one of which is drawn in each epoch; 1, as published: always the nearest."""
     mask_neighbours: bool = True
     """Neighbours that meet in a batch are no negatives of each other, between images."""
-    text: str = TRANSFORMER
-    """Text encoder: `transformer` (small, from scratch), or the name of a pretrained one."""
-    text_frozen: bool = False
-    """Read the captions' embeddings from the catalog, made by an encoder that is not trained, in place of
-    `text` (`synsight words --embed-captions`)."""
-    locked_image: bool = False
-    """Keep the image encoder as it is."""
-    projection_dim: int = 256
-    """Width of the one projection that both contrasts share; the published code's is 512."""
 
     def __post_init__(self) -> None:
-        check_image_text(self)
+        super().__post_init__()
         check_contrast(self.temperature, self.projection_dim)
         check_neighbours(self.num_neighbours)
         if not self.image_weight > 0:

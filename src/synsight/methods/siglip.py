@@ -10,7 +10,7 @@ from torch import nn
 from synsight.data.batches import Batch
 from synsight.distributed import World
 from synsight.methods.base import Rows, StepLoss
-from synsight.methods.image_text import TRANSFORMER, ImageText, check_image_text
+from synsight.methods.image_text import ImageText, TowersConfig
 from synsight.objectives import tiled_siglip_loss
 
 INITIAL_SCALE = 10.0
@@ -18,21 +18,10 @@ INITIAL_BIAS = -10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SigLIPConfig:
+class SigLIPConfig(TowersConfig):
     """Contrast images with captions (pairwise sigmoid)."""
 
     name: Literal["siglip"] = "siglip"
-    text: str = TRANSFORMER
-    """Text encoder: `transformer` (small, from scratch), or the name of a pretrained one."""
-    text_frozen: bool = False
-    """Read the captions' embeddings from the catalog, made by an encoder that is not trained, in place of
-    `text` (`synsight words --embed-captions`)."""
-    locked_image: bool = False
-    """Keep the image encoder as it is, and train text and projections alone (SigLiT)."""
-    projection_dim: int = 256
-
-    def __post_init__(self) -> None:
-        check_image_text(self)
 
 
 class SigLIP(ImageText):

@@ -10,12 +10,12 @@ from synsight.distributed import World
 from synsight.errors import ConfigError
 from synsight.methods.base import Need, Rows, StepLoss
 from synsight.methods.clip import CLIP
-from synsight.methods.image_text import TRANSFORMER, ImageText, check_image_text
+from synsight.methods.image_text import ImageText, TowersConfig
 from synsight.methods.superclass import WordSoftmax
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperCLIPConfig:
+class SuperCLIPConfig(TowersConfig):
     """Contrast images with captions, and predict the captions' words."""
 
     name: Literal["superclip"] = "superclip"
@@ -23,17 +23,9 @@ class SuperCLIPConfig:
     """Lambda: what the word loss counts beside CLIP's."""
     idf: bool = True
     """Weight words by how rare they are."""
-    text: str = TRANSFORMER
-    """Text encoder: `transformer` (small, from scratch), or the name of a pretrained one."""
-    text_frozen: bool = False
-    """Read the captions' embeddings from the catalog, made by an encoder that is not trained, in place of
-    `text` (`synsight words --embed-captions`)."""
-    locked_image: bool = False
-    """Keep the image encoder as it is."""
-    projection_dim: int = 256
 
     def __post_init__(self) -> None:
-        check_image_text(self)
+        super().__post_init__()
         if not self.word_weight > 0:
             raise ConfigError(f"method.word_weight must be > 0; got {self.word_weight!r}.")
 
