@@ -11,11 +11,9 @@ from synsight.recipes.names import RECIPES
 from synsight.records import RunSummary
 from synsight.training.config import RunConfig, read_config
 from synsight.training.dry_run import DryRun, measure
-from synsight.training.ray_runner import train_on_ray
+from synsight.training.ray_runner import check_runner, train_on_ray
 from synsight.training.run import train
 from synsight.training.settings import override
-
-RUNNERS = ("local", "ray")
 
 LABEL = "label"
 """The catalog's own name for what `ingest` was told is the label."""
@@ -109,8 +107,7 @@ def pretrain(
 
 
 def _check_runner(runner: str, workers: int) -> None:
-    if runner not in RUNNERS:
-        raise UsageError(f"no runner is called {runner!r}; {near_names(runner, RUNNERS)}")
+    check_runner(runner)
     if runner == "local" and workers != 1:
         raise UsageError(
             "workers_per_run is for runner ray; several processes on this machine are started by "

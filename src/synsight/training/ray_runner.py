@@ -16,7 +16,14 @@ from typing import Any
 import torch
 
 from synsight import errors, files
-from synsight.errors import ConfigError, MissingDependency, SynsightError, TrainingError
+from synsight.errors import (
+    ConfigError,
+    MissingDependency,
+    SynsightError,
+    TrainingError,
+    UsageError,
+    near_names,
+)
 from synsight.records import RunSummary
 from synsight.training.config import RunConfig, from_mapping
 from synsight.training.run import train
@@ -24,6 +31,8 @@ from synsight.training.run_folder import RunFolder
 from synsight.training.saving import read_summary
 from synsight.training.settings import to_plain
 
+RUNNERS = ("local", "ray")
+"""Where runs may take place."""
 RESTARTS = 3
 """How often all processes are started again after one died."""
 NOTES = ".ray"
@@ -50,7 +59,7 @@ def train_on_ray(
     """
     if workers < 1:
         raise ConfigError(f"workers-per-run must be at least 1; got {workers!r}.")
-    ray, ray_train, ray_torch = _import_ray()
+    ray, ray_train, ray_torch = _ray_train()
     folder = RunFolder(Path(out).resolve())
     if not resume:
         folder.check_new()
@@ -105,7 +114,7 @@ def _work(settings: Mapping[str, Any]) -> None:
 
 def _join() -> None:
     """Tell `open_world` what torchrun would have told it."""
-    ray, ray_train, _ = _import_ray()
+    ray, ray_train, _ = _ray_train()
     context = ray_train.get_context()
     rank = context.get_world_rank()
     told = import_module("ray.train.collective").broadcast_from_rank_zero
@@ -128,13 +137,28 @@ def _address(ray: Any) -> tuple[str, int]:
         return ray.util.get_node_ip_address(), one.getsockname()[1]
 
 
-def _import_ray() -> tuple[Any, Any, Any]:
+def check_runner(runner: str) -> None:
+    """Raise a UsageError unless a runner of this name exists."""
+    if runner not in RUNNERS:
+        raise UsageError(f"no runner is called {runner!r}; {near_names(runner, RUNNERS)}")
+
+
+def import_ray(*modules: str, purpose: str) -> list[Any]:
+    """Ray and some of its modules.
+
+    Raises:
+        MissingDependency: Ray is not installed.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of ours phones home
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     try:
-        return tuple(import_module(name) for name in ("ray", "ray.train", "ray.train.torch"))  # type: ignore[return-value]
+        return [import_module(name) for name in ("ray", *modules)]
     except ImportError:
-        raise MissingDependency("ray", extra="cluster", purpose="training on a cluster") from None
+        raise MissingDependency("ray", extra="cluster", purpose=purpose) from None
+
+
+def _ray_train() -> list[Any]:
+    return import_ray("ray.train", "ray.train.torch", purpose="training on a cluster")
 
 
 def _without_group(ray_train: Any, ray_torch: Any) -> Any:

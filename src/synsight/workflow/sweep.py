@@ -22,7 +22,7 @@ from synsight.workflow.sweep_plan import Plan, RunAll
 from synsight.workflow.sweep_probes import Asked, check_asked, choose_probes
 from synsight.workflow.sweep_records import gather, write_sweep
 from synsight.workflow.sweep_run import Work, carry_out
-from synsight.workflow.sweep_runners import check_runner, run_all
+from synsight.workflow.sweep_runners import check_ready, run_all
 
 FILE = "sweep.json"
 
@@ -98,7 +98,7 @@ def sweep(
         raise UsageError("sweep starts its runs itself, one after another; start it without torchrun.")
     rule = Rule(minutes_per_run, seen_images)
     rule.check(settings)
-    check_runner(runner)
+    check_ready(runner)
     given = {"data": _place(data), **({"label": label} if label is not None else {})}
     grid = build_grid(recipe, settings, given=given)
     places = [eval_data] if isinstance(eval_data, str | Path) else list(eval_data)

@@ -1,16 +1,12 @@
 """Where the runs of a sweep take place: one after another here, or as tasks on a Ray cluster."""
 
-import importlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from synsight.errors import MissingDependency, UsageError, near_names
+from synsight.training.ray_runner import check_runner, import_ray
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-RUNNERS = ("local", "ray")
 
 SAVING_SECONDS = 60
 """Longest wait for runs that were told to stop."""
@@ -41,31 +37,27 @@ def run_all(
         yield work, function(work)
 
 
-def check_runner(runner: str) -> None:
+def check_ready(runner: str) -> None:
     """Say at once what would fail later.
 
     Raises:
         UsageError: An unknown runner.
         MissingDependency: Ray is not installed.
     """
-    if runner not in RUNNERS:
-        raise UsageError(f"no runner is called {runner!r}; {near_names(runner, RUNNERS)}")
+    check_runner(runner)
     if runner == "ray":
-        _import_ray()
+        _ray()
 
 
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of ours phones home
-    try:
-        return importlib.import_module("ray")
-    except ImportError:
-        raise MissingDependency("ray", extra="cluster", purpose="a sweep on a cluster") from None
+def _ray() -> Any:
+    (ray,) = import_ray(purpose="a sweep on a cluster")
+    return ray
 
 
 def _on_ray(
     function: Callable[[T], R], works: Sequence[T], address: str | None, begin: Callable[[T], None]
 ) -> Iterator[tuple[T, R]]:
-    ray = _import_ray()
+    ray = _ray()
     if not works:
         return
     if not ray.is_initialized():
