@@ -34,6 +34,8 @@ def kill_and_finish(data: Path, run: Path, *, kills: int, seed: int) -> int:
     """Start the run, kill it at a random step, start it again, and let it end; returns the kills that hit."""
     chance, hits = random.Random(seed), 0
     for _ in range(kills):
+        if last_step(run) >= STEPS:
+            break  # the kill before came after the last line, so no step is left to be killed at
         wanted = chance.randint(last_step(run) + 1, STEPS)
         process = start(data, run)
         while last_step(run) < wanted and os.waitpid(process, os.WNOHANG) == (0, 0):
