@@ -1,0 +1,1 @@
+"""Audit and repair of what a catalog holds: images, captions, splits."""
