@@ -108,3 +108,15 @@ def test_what_cannot_be_asked_is_named():
     with pytest.raises(DataError, match="val split has no labelled row"):
         list(ask([Question("linear", None, 0)], features, splits, estimators=ESTIMATORS))
     assert len(list(ask([Question("knn", None, 0)], features, splits, estimators=ESTIMATORS))) == 1
+
+
+def test_few_labels_of_classes_that_no_test_row_has_are_refused_with_the_label_named():
+    splits, features = make_splits(classes=3)
+    rows = np.flatnonzero(splits.test.labels == 2)
+    others = np.flatnonzero((splits.train.labels != 2) | (np.arange(len(splits.train)) < 3))
+    cut = type(splits)(
+        "kind", splits.class_names, splits.train.take(others), splits.val, splits.test.take(rows), 0
+    )
+    few = Features(features.train[others], features.val, features.test[rows])
+    with pytest.raises(DataError, match="kind: no test row is of one of the 2 classes that have 5"):
+        list(ask([Question("fewshot", 5, 0)], few, cut, estimators=ESTIMATORS))

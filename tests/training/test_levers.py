@@ -6,8 +6,8 @@ import torch
 from tiny import tiny_config
 
 from synsight.errors import ConfigError
-from synsight.training import LeversConfig
-from synsight.training.build import sizes_of
+from synsight.training import LeversConfig, train
+from synsight.training.build import build_language, sizes_of
 from synsight.training.levers import apply_levers, drop_tokens, phases, size_at, work_per_image
 
 
@@ -70,3 +70,14 @@ def test_levers_that_an_encoder_does_not_have_are_refused():
         apply_levers(resnet, LeversConfig(token_keep=0.5), sizes=frozenset({32}), name="test_resnet")
     with pytest.raises(ConfigError, match=r"levers\.token_keep must lie in \(0, 1\]; got 0"):
         LeversConfig(token_keep=0)
+
+
+def test_activation_checkpointing_reaches_the_text_tower_and_changes_no_loss(catalog, tmp_path):
+    changes = {"steps": 2, "log_every": 1, "image_size": 32, "encoder": "test_vit", "precision": "fp32"}
+    losses = {}
+    for asked in (False, True):
+        config = tiny_config("clip", catalog.path, **changes, **{"levers.activation_checkpointing": asked})
+        assert build_language(config, catalog).text_encoder.transformer.checkpointing is asked
+        summary = train(config, out=tmp_path / str(asked))
+        losses[asked] = [row["loss"] for row in summary.curve if row["kind"] == "train"]
+    assert losses[True] == pytest.approx(losses[False], abs=1e-5)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synsight.errors import ConfigError, UsageError, near_names
+from synsight.errors import ConfigError, DataError, UsageError, near_names
 from synsight.evaluation.estimators import Estimator, Problem
 from synsight.evaluation.rows import Rows, Splits
 from synsight.metrics import Draw, draw_per_class
@@ -96,7 +96,11 @@ def questions(
 def ask(
     asked: Sequence[Question], features: Features, splits: Splits, *, estimators: Mapping[str, Estimator]
 ) -> Iterator[Answered]:
-    """Answer the questions one by one with one model's features."""
+    """Answer the questions one by one with one model's features.
+
+    Raises:
+        DataError: No test row is of a class that has enough labels.
+    """
     for question in asked:
         draw = drawn_rows(splits, question)
         train, train_features = splits.train, features.train
@@ -104,6 +108,11 @@ def ask(
         val = slice(None)
         if draw is not None:
             kept = np.isin(splits.test.labels, draw.classes)
+            if not kept.any():
+                raise DataError(
+                    f"{splits.label}: no test row is of one of the {len(draw.classes)} classes that have "
+                    f"{question.n_labels} training rows; ask for fewer labels a class."
+                )
             train, train_features = splits.train.take(draw.rows), features.train[draw.rows]
             val = slice(0)
         problem = Problem(

@@ -48,6 +48,8 @@ def build_language(config: RunConfig, catalog: Catalog) -> Language:
         seed_everything(derive_seed(config.seed, "text"))
         method: Any = config.method
         text_encoder = build_text_tower(method.text)
+        if config.levers.activation_checkpointing:
+            text_encoder.set_grad_checkpointing(True)
     return Language(
         vocabulary=load_vocabulary(catalog, config.words) if "words" in needs else None,
         text_encoder=text_encoder,
