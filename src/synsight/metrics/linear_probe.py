@@ -1,19 +1,16 @@
 """A converged linear classifier on frozen features, with its regularisation chosen where it may be."""
 
-import warnings
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from synsight.errors import ShapeError
 from synsight.metrics.arrays import Floats, Integers, check_features, check_finite
+from synsight.metrics.softmax_regression import SoftmaxRegression, softmax_path
 
 C_GRID = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-10, 5))
 """Inverse strengths of the L2 penalty that are tried: 1e-5 to 1e2, two a decade."""
@@ -23,7 +20,6 @@ DEFAULT_C = 0.1
 """Taken where nothing can choose: one label a class."""
 FOLDS = 5
 _PATIENCE = 3
-_MAX_ITERATIONS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +30,18 @@ class LinearProbe:
     """[D] of the training rows."""
     scale: NDArray[np.float32]
     """[D] standard deviation of the training rows; 1 where a feature does not vary."""
-    regression: LogisticRegression
+    regression: SoftmaxRegression
     num_classes: int
-    c: float
-    """The inverse strength of the L2 penalty that was chosen."""
-    converged: bool
-    """Whether L-BFGS met its tolerance for the chosen C."""
+
+    @property
+    def c(self) -> float:
+        """The inverse strength of the L2 penalty that was chosen."""
+        return self.regression.c
+
+    @property
+    def converged(self) -> bool:
+        """Whether L-BFGS met its tolerance for the chosen C."""
+        return self.regression.converged
 
     def probabilities(self, features: Floats) -> NDArray[np.float32]:
         """Class probabilities [M, C] of features [M, D]; zero for a class without a training row.
@@ -54,9 +56,9 @@ class LinearProbe:
                 f"features must have the {len(self.mean)} dimensions of the training rows; got "
                 f"{features.shape}; embed both with the same model."
             )
-        found = self.regression.predict_proba(_standardised(features, self.mean, self.scale))
+        found = self.regression.probabilities(_standardised(features, self.mean, self.scale))
         full = np.zeros((len(features), self.num_classes), dtype=np.float32)
-        full[:, self.regression.classes_] = found
+        full[:, self.regression.classes] = found
         return full
 
 
@@ -72,9 +74,9 @@ def fit_linear_probe(
     """Fit on the training rows; of the grid, the C with the highest accuracy on the validation rows is kept.
 
     Features are standardised by dimension with the training rows' mean and deviation, so that one C means
-    the same to every encoder, whatever the size of its features. The solver is scikit-learn's L-BFGS, going
-    from strong to weak regularisation with warm starts, and stops early when C has become too weak. Ties of
-    accuracy go to the lower log loss. The fit is not repeated with the validation rows.
+    the same to every encoder, whatever the size of its features. The objective is scikit-learn's; the path
+    goes from strong to weak regularisation with warm starts, and stops early when C has become too weak. Ties
+    of accuracy go to the lower log loss. The fit is not repeated with the validation rows.
 
     Args:
         train_features: [N, D].
@@ -160,15 +162,8 @@ def _path(
     deviation = features.std(axis=0, dtype=np.float64).astype(np.float32)
     scale = np.where(deviation > 0, deviation, np.float32(1))
     inputs = _standardised(features, mean, scale)
-    regression = LogisticRegression(max_iter=_MAX_ITERATIONS, warm_start=True)
-    for c in grid:
-        regression.set_params(C=c)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            regression.fit(inputs, labels)
-        converged = not any(issubclass(one.category, ConvergenceWarning) for one in caught)
-        # A fit makes new coefficients, so a shallow copy keeps these.
-        yield LinearProbe(mean, scale, copy(regression), num_classes, c, converged)
+    for regression in softmax_path(inputs, labels, grid=grid):
+        yield LinearProbe(mean, scale, regression, num_classes)
 
 
 class Quality(NamedTuple):
