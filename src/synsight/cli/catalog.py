@@ -61,30 +61,31 @@ def export(
     catalog: Path,
     *,
     out: Path,
-    format: Literal["parquet", "webdataset"] = "parquet",
+    format: Literal["parquet", "webdataset", "coco"] = "parquet",
     columns: str | None = None,
     where: str | None = None,
     json: Json = False,
 ) -> None:
-    """Write the catalog as one Parquet file or as WebDataset tars.
+    """Write the catalog as one Parquet file, as WebDataset tars, or as COCO captions.
 
     Args:
         catalog: The catalog's folder.
-        out: The Parquet file, or a new folder for the tars.
-        format: parquet or webdataset.
+        out: The Parquet file, or a new folder for the others.
+        format: parquet, webdataset or coco.
         columns: Columns to write (Parquet only), with commas between; all unless given.
         where: SQL condition on the rows; all unless given.
         json: Print one JSON object.
     """
     from synsight.data.catalog import Catalog
-    from synsight.data.export import export_parquet, export_webdataset
+    from synsight.data.export import export_coco, export_parquet, export_webdataset
 
     opened = Catalog.open(catalog)
     if format == "parquet":
         export_parquet(opened, out, columns=names(columns) or None, where=where)
         files = [str(out)]
     else:
-        files = [str(path) for path in export_webdataset(opened, out, where=where)]
+        write = export_coco if format == "coco" else export_webdataset
+        files = [str(path) for path in write(opened, out, where=where)]
     value = {"files": files, "rows": opened.count_rows(where), "version": opened.version}
 
     def table() -> list[RenderableType]:

@@ -1,4 +1,4 @@
-"""Catalogs in other people's formats: Parquet, and WebDataset tars; each names its origin."""
+"""Catalogs in other people's formats: Parquet, WebDataset tars, COCO captions; each names its origin."""
 
 import io
 import json
@@ -97,10 +97,7 @@ def export_webdataset(
     """
     if rows_per_shard < 1:
         raise ConfigError(f"rows_per_shard must be >= 1; got {rows_per_shard!r}.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CatalogError(
-            f"{out}: expected a new or empty folder, found something in it; choose another one."
-        )
+    _check_new(out)
     names = _plain_columns(rows.schema)
     with replacing(out) as temporary:
         temporary.mkdir()
@@ -114,6 +111,86 @@ def export_webdataset(
         origin = _origin(rows, columns=["image", *names], where=where)
         write_json(temporary / "export.json", {**origin, "rows": shards.rows, "shards": shards.names})
     return [out / name for name in shards.names]
+
+
+def export_coco(rows: Rows, out: Path, *, where: str | None = None) -> list[Path]:
+    """Write rows as COCO captions: `images/KEY.jpg` (or .png, ...) and `annotations/captions.json`.
+
+    Keys are the rows' positions, never names from outside. Where the catalog has the columns `captions` (all
+    captions of an image), `boxes` and `box_categories`, as after the ingest of COCO files, these are written,
+    too; the boxes into `annotations/instances.json`.
+
+    Args:
+        rows: The catalog; needs the columns `image`, `width`, `height` and `caption`.
+        out: A folder that does not exist or is empty; there is either all of the export or nothing.
+        where: SQL condition; None: all rows.
+
+    Returns:
+        The annotation files; beside the folders `export.json` names their origin.
+
+    Raises:
+        CatalogError: The folder holds something, or a column is missing.
+        StorageError: The disk refused.
+    """
+    wanted = ["id", "image", "width", "height", "caption"]
+    for name in wanted:
+        if name not in rows.schema.names:
+            raise CatalogError(f"{rows.name}: COCO captions need a column {name!r}, and there is none.")
+    names = [*wanted, *(name for name in ("captions", *_BOXES) if name in rows.schema.names)]
+    _check_new(out)
+    with replacing(out) as temporary:
+        (temporary / "images").mkdir(parents=True)
+        (temporary / "annotations").mkdir()
+        coco = _Coco(temporary / "images")
+        for batch in rows.scan(names, where=where, batch_size=_ROWS_PER_BATCH, with_positions=True):
+            for row in batch.to_pylist():
+                coco.add(row)
+        origin = _origin(rows, columns=names, where=where)
+        written = coco.write(temporary / "annotations", origin)
+        write_json(temporary / "export.json", {**origin, "rows": len(coco.images)})
+    return [out / "annotations" / name for name in written]
+
+
+_BOXES = ("boxes", "box_categories")
+
+
+class _Coco:
+    """Annotations gathered row by row, while the images are written; some hundred bytes a row in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.images: list[dict[str, Any]] = []
+        self._captions: list[dict[str, Any]] = []
+        self._boxes: list[dict[str, Any]] = []
+        self._categories: dict[str, int] = {}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Write the image of one row and note the rest; a row without an image is left out."""
+        if row["image"] is None:
+            return
+        number = int(row[POSITION]) + 1  # COCO's tools take an id of 0 for none
+        name = f"{row[POSITION]:012d}.{_extension(row['image'])}"
+        (self._folder / name).write_bytes(row["image"])
+        about = {"id": number, "file_name": name, "width": row["width"], "height": row["height"]}
+        self.images.append({**about, "catalog_id": row["id"]})
+        for caption in row.get("captions") or [row["caption"]]:
+            if caption:
+                self._captions.append({"id": len(self._captions) + 1, "image_id": number, "caption": caption})
+        for box, category in zip(row.get("boxes") or (), row.get("box_categories") or (), strict=True):
+            of = self._categories.setdefault(category, len(self._categories) + 1)
+            about = {"id": len(self._boxes) + 1, "image_id": number, "category_id": of, "bbox": box}
+            self._boxes.append({**about, "area": box[2] * box[3], "iscrowd": 0})
+
+    def write(self, folder: Path, origin: Mapping[str, Any]) -> list[str]:
+        """Write the annotations; returns the files' names."""
+        info = {"description": json.dumps(origin, ensure_ascii=False)}
+        whole: dict[str, Any] = {"info": info, "licenses": [], "images": self.images}
+        write_json(folder / "captions.json", {**whole, "annotations": self._captions})
+        if not self._boxes:
+            return ["captions.json"]
+        categories = [{"id": number, "name": name} for name, number in self._categories.items()]
+        write_json(folder / "instances.json", {**whole, "annotations": self._boxes, "categories": categories})
+        return ["captions.json", "instances.json"]
 
 
 class _Shards:
@@ -169,6 +246,13 @@ def _extension(image: bytes) -> str:
     if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
         return "webp"
     return next((name for magic, name in _MAGIC if image.startswith(magic)), "bin")
+
+
+def _check_new(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CatalogError(
+            f"{out}: expected a new or empty folder, found something in it; choose another one."
+        )
 
 
 def _plain_columns(schema: pa.Schema) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where images and captions come from: folders of images, tables, folders with a metadata table.
+"""Where images and captions come from: folders of images, tables, tars, COCO files, saved data sets.
 
 A source yields chunks of rows with their images' bytes. What cannot be read is a row with a reason; nothing
 that a source holds can make us read outside it, run code, or use the network.

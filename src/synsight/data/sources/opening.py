@@ -1,6 +1,7 @@
-"""From what the user typed to a source: a table, a folder with a metadata table, or a folder of images."""
+"""From what the user typed to a source: tables, tars, a saved data set, or a folder of images."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -8,9 +9,13 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from synsight.data.sources.image_folder import ImageFolderSource
-from synsight.data.sources.roots import Root, is_url, root_of
+from synsight.data.sources.arrow_table import saved_files
+from synsight.data.sources.coco_table import ANNOTATIONS
+from synsight.data.sources.image_folder import ImageFolderSource, is_image
+from synsight.data.sources.roots import Root, is_url, root_of, shown
+from synsight.data.sources.shards import shards
 from synsight.data.sources.table_source import TABLES, TableFile, TableSource
+from synsight.data.sources.tar_members import MemberRoot
 from synsight.data.splits import is_split_name, normalised_split
 from synsight.errors import DataError
 from synsight.stages import Source
@@ -54,7 +59,8 @@ def open_source(place: str | Path, *, chosen: Mapping[str, str | None] | None = 
     """Find out what kind of source a path or URL is.
 
     Args:
-        place: A table file, or a folder; local, or any URL that fsspec knows.
+        place: A table file, a folder, or tars ("a-{000..009}.tar", "a.tar::b.tar"); local, or any URL that
+            fsspec knows.
         chosen: Role -> column that the user named; None: guess.
 
     Raises:
@@ -63,6 +69,8 @@ def open_source(place: str | Path, *, chosen: Mapping[str, str | None] | None = 
     chosen = chosen or {}
     if str(place).startswith("file://"):
         place = unquote(urlsplit(str(place)).path)
+    if (tars := shards(str(place))) is not None and not Path(place).exists():
+        return _open_shards(tars, chosen)
     if is_url(place):
         return _open_url(str(place), chosen)
     path = Path(place)
@@ -70,6 +78,9 @@ def open_source(place: str | Path, *, chosen: Mapping[str, str | None] | None = 
         return _open_folder(root_of(path), chosen)
     if path.is_file():
         _check_ending(path.name, str(path))
+        if path.suffix.lower() == ".json" and path.absolute().parent.name == ANNOTATIONS:
+            above = root_of(path.absolute().parent.parent)
+            return _table_source(above, [TableFile(f"{ANNOTATIONS}/{path.name}")], chosen)
         return _table_source(root_of(path.parent), [TableFile(path.name)], chosen)
     raise DataError(f"{path}: expected a folder of images or a table, found nothing; check the path.")
 
@@ -81,25 +92,43 @@ def _open_url(url: str, chosen: Mapping[str, str | None]) -> ImageSource:
     return _open_folder(root_of(url), chosen)
 
 
+def _open_shards(tars: list[str], chosen: Mapping[str, str | None]) -> ImageSource:
+    """Several tars of one store; the folder that holds all of them is the root."""
+    folder = "/".join(os.path.commonprefix([tar.split("/")[:-1] for tar in tars]))  # noqa: RUF071  of names
+    if any(is_url(tar) for tar in tars) and "://" not in f"{folder}/":
+        raise DataError(f"{tars[0]}: expected tars of one store, found several; ingest each store by itself.")
+    root = root_of(folder or ("/" if tars[0].startswith("/") else "."))
+    below = [tar[len(folder) :].lstrip("/") if folder else tar.lstrip("/") for tar in tars]
+    for name in below:
+        if not root.entry(name).size:
+            raise DataError(f"{root.name}: expected the tar {shown(name)}, found none; check the range.")
+    return _table_source(root, [TableFile(name, _split_of(name)) for name in below], chosen)
+
+
 def _open_folder(root: Root, chosen: Mapping[str, str | None]) -> ImageSource:
     """A metadata table in the folder, or in its split folders, says more than the folders' names."""
+    if saved := saved_files(root):
+        return _table_source(root, [TableFile(path, split) for path, split in saved], chosen)
     tables: list[TableFile] = []
+    tars: list[TableFile] = []
+    has_images = False
     other_tables: list[str] = []
     state = hashlib.blake2b(digest_size=16)
     for entry in root.entries():
         path = PurePosixPath(entry.path)
         state.update(f"{entry.path}\0{entry.size}\0{entry.stamp}\0".encode("utf-8", "surrogateescape"))
         if path.name.lower() in METADATA_NAMES and len(path.parts) <= 2:
-            split = (
-                normalised_split(path.parts[0])
-                if len(path.parts) == 2 and is_split_name(path.parts[0])
-                else None
-            )
-            tables.append(TableFile(entry.path, split))
+            tables.append(TableFile(entry.path, _split_of(entry.path)))
+        elif path.suffix.lower() == ".tar" and len(path.parts) <= 2:
+            tars.append(TableFile(entry.path, _split_of(entry.path)))
+        elif is_image(entry):
+            has_images = True
         elif path.suffix.lower() in TABLES and len(path.parts) == 1:
             other_tables.append(entry.path)
     if tables:
         return _table_source(root, tables, chosen)
+    if tars and not has_images:
+        return _table_source(root, tars, chosen)
     if any(chosen.values()):
         hint = (
             f"; did you mean the table {other_tables[0]}?"
@@ -115,10 +144,18 @@ def _open_folder(root: Root, chosen: Mapping[str, str | None]) -> ImageSource:
     return source
 
 
+def _split_of(path: str) -> str | None:
+    """The split that a file's folder names."""
+    parts = PurePosixPath(path).parts
+    return normalised_split(parts[0]) if len(parts) == 2 and is_split_name(parts[0]) else None
+
+
 def _table_source(root: Root, files: list[TableFile], chosen: Mapping[str, str | None]) -> TableSource:
     state = [_state(root, file.path) for file in files]
     text = repr((state, sorted((role, name) for role, name in chosen.items() if name is not None)))
     identity = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    if all(file.path.endswith(".tar") for file in files):
+        root = MemberRoot(root)
     return TableSource(root, files, identity=identity, chosen=chosen)
 
 
@@ -135,6 +172,11 @@ def _check_ending(name: str, shown_path: str) -> None:
     ending = PurePosixPath(name).suffix.lower()
     if ending in TABLES:
         return
+    if name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")):
+        raise DataError(
+            f"{shown_path}: a compressed tar cannot be read in place; unpack the compression alone "
+            f"(`gunzip {name}`), which leaves a tar."
+        )
     if ending in PICKLE_ENDINGS:
         raise DataError(
             f"{shown_path}: such files can run code when they are read, so they are not read; write the "

@@ -44,7 +44,7 @@ class ParquetTable:
     @cached_property
     def bytes_columns(self) -> Collection[str]:
         """See `Table.bytes_columns`: binary ones, and Hugging Face's structs of `bytes` and `path`."""
-        return {name for name in self.columns if _holds_bytes(self._type(name))}
+        return {name for name in self.columns if holds_bytes(self._type(name))}
 
     @cached_property
     def types(self) -> Mapping[str, tuple[pa.DataType, Reader]]:
@@ -62,7 +62,7 @@ class ParquetTable:
         with self._opened() as file:
             for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, use_threads=False):
                 cells = {
-                    name: _values(batch.column(self._schema.get_all_field_indices(name)[0]))
+                    name: values_of(batch.column(self._schema.get_all_field_indices(name)[0]))
                     for name in self.columns
                 }
                 for row in range(batch.num_rows):
@@ -85,13 +85,14 @@ class ParquetTable:
                 ) from error
 
 
-def _holds_bytes(kind: pa.DataType) -> bool:
+def holds_bytes(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds images: bytes, or a struct with `bytes`."""
     if pt.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
+        return kind.get_field_index("bytes") >= 0 and holds_bytes(kind.field("bytes").type)
     return bool(pt.is_binary(kind) or pt.is_large_binary(kind) or kind == pa.binary_view())
 
 
-def _values(column: pa.Array) -> list[Any]:
+def values_of(column: pa.Array) -> list[Any]:
     """A column's values; text that is not UTF-8 with replacement characters."""
     try:
         values: list[Any] = column.to_pylist()

@@ -1,6 +1,6 @@
 """Tables of images with captions as a source of chunks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import PurePosixPath
@@ -10,16 +10,19 @@ import pyarrow as pa
 
 from synsight.data.columns import guess_columns, kept_names
 from synsight.data.seen_ids import SeenIds
+from synsight.data.sources.arrow_table import ArrowTable
+from synsight.data.sources.coco_table import CocoTable, image_base
 from synsight.data.sources.csv_table import CsvTable
 from synsight.data.sources.json_table import JsonLinesTable
 from synsight.data.sources.parquet_table import ParquetTable
 from synsight.data.sources.records import Record, Table
 from synsight.data.sources.roots import Root, shown
 from synsight.data.sources.rows import BYTES_PER_CHUNK, ROLE_VALUES, ROWS_PER_CHUNK, Row, as_text, read_chunk
+from synsight.data.sources.tar_table import TarTable
 from synsight.errors import DataError
 from synsight.stages import Chunk, chunk_key
 
-TABLES: Mapping[str, type[CsvTable] | type[JsonLinesTable] | type[ParquetTable]] = {
+TABLES: Mapping[str, Callable[[Root, str], Table]] = {
     ".csv": CsvTable,
     ".tsv": CsvTable,
     ".tab": CsvTable,
@@ -27,6 +30,9 @@ TABLES: Mapping[str, type[CsvTable] | type[JsonLinesTable] | type[ParquetTable]]
     ".ndjson": JsonLinesTable,
     ".parquet": ParquetTable,
     ".pq": ParquetTable,
+    ".json": CocoTable,
+    ".tar": TarTable,
+    ".arrow": ArrowTable,
 }
 """A table file's ending -> what reads it."""
 
@@ -43,6 +49,8 @@ class TableFile:
     @property
     def folder(self) -> str:
         """Where the paths in it start, below the root; "" is the root."""
+        if self.path.lower().endswith(".json"):
+            return image_base(self.path)
         parent = str(PurePosixPath(self.path).parent)
         return "" if parent == "." else parent + "/"
 
