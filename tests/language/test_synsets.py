@@ -91,6 +91,49 @@ def test_no_label_of_people_or_race_comes_from_an_adjective(caption):
     assert not names(caption) & {"white", "black", "Black", "White", "red"}
 
 
+ADJECTIVES = """
+    white black free native blind deaf mute disabled gay lesbian straight foreign young old elderly poor rich
+    homeless dead wounded brown yellow red colored aboriginal indigenous alien ethnic brave royal noble
+    pregnant fat sick mad crazy silly pagan heathen Muslim Jewish Hindu Catholic Asian African European Latino
+    Hispanic Arab Chinese Japanese Indian Mexican Spanish French German Italian Greek Roman American British
+    transgender bisexual left open light
+    """
+
+
+@pytest.mark.parametrize("adjective", ADJECTIVES.split())
+def test_an_adjective_before_a_noun_or_alone_in_a_list_of_colours_names_nobody(adjective):
+    for caption in (f"a {adjective} house", f"{adjective} flag", f"the {adjective} old car"):
+        people = [TABLE.name(offset) for offset in MATCHER(caption) if TABLE.is_person(offset)]
+        assert not people, caption
+
+
+@pytest.mark.parametrize(
+    "word", ["white", "black", "free", "native", "blind", "white, blue", "black and white"]
+)
+def test_a_word_that_is_mostly_an_adjective_names_nobody_even_alone(word):
+    assert not [offset for offset in MATCHER(word) if TABLE.is_person(offset)]
+
+
+@pytest.mark.parametrize(
+    ("caption", "lemma"),
+    [
+        ("a sun flower", "sunflower"),
+        ("grass hopper", "grasshopper"),
+        ("Paint Brush", "paintbrush"),
+        ("two sun flowers", "sunflower"),
+        ("meatgrinder", "meat_grinder"),
+        ("clipart", "clip_art"),
+    ],
+)
+def test_words_parted_or_run_together_name_what_they_name_when_written_right(caption, lemma):
+    assert MATCHER(caption) == [synset(lemma)]
+
+
+def test_words_of_two_nouns_that_mean_something_else_are_not_joined():
+    assert synset("carpet") not in MATCHER("car pet")
+    assert MATCHER("sun, flower") == sorted((synset("sun"), synset("flower")))
+
+
 def test_no_single_noun_that_may_be_an_adjective_names_people_by_origin_before_a_noun():
     for lemma, noun in TABLE.nouns.items():
         if noun.adjective >= 0 and lemma.isalpha():

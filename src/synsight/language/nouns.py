@@ -30,6 +30,10 @@ MOSTLY = 30
 """A spelling met so many times as often as a verb ("go", "see") is no noun in a caption."""
 
 
+ORIGINS = ("inhabitant", "person_of_color", "caucasian", "semite", "european", "asian", "african")
+"""Lemmas of what people by origin and race are kinds of, in their first sense."""
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -96,6 +100,8 @@ class Reading:
     offset: int
     """The synset it names as a noun; -1 for none."""
     kinds: Kind
+    lemma: str = ""
+    """The noun lemma of that synset; "" for none."""
 
 
 NOTHING = Reading(-1, Kind(0))
@@ -106,6 +112,13 @@ class NounReader:
 
     def __init__(self, table: NounTable) -> None:
         self.table = table
+        self._joined = {
+            lemma.replace("_", ""): lemma
+            for lemma in table.nouns
+            if lemma.count("_") == 1 and lemma.replace("_", "").isalpha()
+        }
+        """Lemmas of two words as captions run them together: "meatgrinder"."""
+        self._origins = {table.nouns[lemma].senses[0] for lemma in ORIGINS if lemma in table.nouns}
 
     def read(self, word: str) -> Reading:
         """What one lower-case word, as the tokeniser cuts it, may be."""
@@ -115,6 +128,7 @@ class NounReader:
         word = word.removesuffix("'s")
         if word not in self.table.nouns:
             word = word.rstrip("0123456789") or word  # "button1", as file names have it
+            word = self._joined.get(word, word)
         readings = [(lemma, self._read_lemma(lemma, word)) for lemma in self.lemmas(word)]
         labels = [(lemma, reading) for lemma, reading in readings if reading.offset >= 0]
         if labels:
@@ -125,7 +139,7 @@ class NounReader:
                 kinds |= Kind.S_FORM
             if self.is_adjective(word) and self.table.is_person(reading.offset):
                 kinds |= Kind.ADJECTIVE_TOO  # "scots" is a plural of "scot", and an adjective
-            return Reading(reading.offset, kinds)
+            return Reading(reading.offset, kinds, lemma)
         if readings:
             return readings[0][1]
         return self._read_other(word)
@@ -165,6 +179,8 @@ class NounReader:
         share = (max(noun.adjective, 0) + 0.5) / (max(noun.adjective, 0) + as_noun + 1)
         if noun.adjective >= 0 and (share >= 0.25 or self.table.is_person(offset)):
             kinds |= Kind.ADJECTIVE_TOO
+        if self._is_people_by_origin(offset):
+            kinds |= Kind.ADJECTIVE_TOO  # "an Arab horse": WordNet does not call every demonym an adjective
         if as_verb > 0 and as_verb * 10 >= as_noun:
             kinds |= Kind.VERB_TOO
         if as_verb > as_noun:
@@ -181,6 +197,10 @@ class NounReader:
         """Whether a spelling can be an adjective at all."""
         known = self.table.nouns.get(word) or self.table.others.get(word)
         return known is not None and known.adjective >= 0
+
+    def _is_people_by_origin(self, offset: int) -> bool:
+        """Whether a synset is people by where they or their forebears come from."""
+        return self.table.is_person(offset) and not self._origins.isdisjoint(self.table.ancestors(offset))
 
     def _is_adjectival_person(self, noun: Noun, offset: int) -> bool:
         """Whether a label for people (by origin, faith, colour) would rest on a word that is as often an

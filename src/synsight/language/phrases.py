@@ -23,6 +23,9 @@ hyphen.
 ARTICLES = frozenset(("a", "an", "the"))
 """A lemma that begins with one would take its noun from every caption: "the street" is Wall Street."""
 
+SHORTEST_PART = 3
+"""Letters of either part of a word that captions may part."""
+
 _SEPARATORS = re.compile(r"[_-]")
 _PAIR_SLOTS = 1 << 22
 _MIXER = 0x9E3779B1  # 2^32 / golden ratio: neighbouring numbers land far apart
@@ -67,6 +70,7 @@ class PhraseBook:
             numbers = tuple(self._number(word) for word in words)
             if self._offsets.get(numbers, -1) < 0:
                 self._offsets[numbers] = offset
+        self._add_parted_words(reader)
         self._longest: dict[tuple[int, int], int] = {}
         for numbers in self._offsets:
             pair = (numbers[0], numbers[1])
@@ -88,6 +92,23 @@ class PhraseBook:
         if sum(table.nouns[lemma].counts) > 0 or table.head(offset) == lemma or noun is None:
             return True
         return offset in noun.senses or not table.ancestors(offset).isdisjoint(noun.senses)
+
+    def _add_parted_words(self, reader: NounReader) -> None:
+        """Add words that captions part ("sun flower"), where the whole is a kind of what its second part
+        names.
+        """
+        nouns = self._table.nouns
+        for lemma, noun in nouns.items():
+            if len(lemma) < 2 * SHORTEST_PART or not lemma.isalpha():
+                continue
+            for cut in range(SHORTEST_PART, len(lemma) - SHORTEST_PART + 1):
+                first, second = lemma[:cut], lemma[cut:]
+                if first not in nouns or second not in nouns:
+                    continue
+                offset = reader.best_sense(noun)
+                heads = nouns[second].senses
+                if offset >= 0 and (offset in heads or not self._table.ancestors(offset).isdisjoint(heads)):
+                    self._offsets.setdefault((self._number(first), self._number(second)), offset)
 
     def number(self, word: str) -> int:
         """The number of a word in any of its forms; 0 when no phrase holds it."""

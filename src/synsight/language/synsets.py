@@ -15,6 +15,7 @@ from synsight.language.matches import Matches, unique_in_rows
 from synsight.language.nouns import Kind, NounReader, Reading
 from synsight.language.phrases import PhraseBook
 from synsight.language.tokens import BREAK, CAPTION_END, cut
+from synsight.language.trades import ENOUGH, Trade
 from synsight.language.wordnet import NounTable
 
 MAX_SPELLINGS = 500_000
@@ -45,7 +46,7 @@ class SynsetMatcher:
     def __init__(self, table: NounTable | None = None) -> None:
         self._reader = NounReader(table or NounTable.load())
         self._phrases = PhraseBook(self._reader)
-        self._spellings = _Spellings(self._reader, self._phrases)
+        self._spellings = _Spellings(self._reader, self._phrases, Trade(self._reader.table))
 
     @staticmethod
     @cache
@@ -72,6 +73,11 @@ class SynsetMatcher:
         offsets, kinds, numbers = readings[0][codes], readings[1][codes], readings[2][codes]
         rows = np.cumsum((kinds & Kind.CAPTION_END) != 0)
         keep = is_label(kinds)
+        evidence = np.bincount(rows, weights=readings[3][codes], minlength=len(captions))
+        if (evidence >= ENOUGH).any():
+            in_trade = np.flatnonzero((evidence >= ENOUGH)[rows])
+            offsets[in_trade] = readings[4][codes[in_trade]]
+            keep &= offsets >= 0
         phrases = self._phrases.find(numbers)
         keep[phrases.covered] = False
         kinds[phrases.covered] = 0
@@ -113,14 +119,17 @@ def is_label(kinds: np.ndarray) -> np.ndarray:
 
 
 class _Spellings(dict[bytes, int]):
-    """Spelling -> column of a growing table (offset, kinds, word number); each spelling is read once."""
+    """Spelling -> column of a growing table (offset, kinds, word number, evidence of the trade, offset in the
+    trade); each spelling is read once.
+    """
 
-    def __init__(self, reader: NounReader, phrases: PhraseBook) -> None:
+    def __init__(self, reader: NounReader, phrases: PhraseBook, trade: Trade) -> None:
         super().__init__()
         self._reader = reader
         self._phrases = phrases
-        self._columns = np.zeros((3, 4096), np.int64)
-        self._codes: dict[tuple[int, int, int], int] = {}
+        self._trade = trade
+        self._columns = np.zeros((5, 4096), np.int64)
+        self._codes: dict[tuple[int, ...], int] = {}
         self._lock = Lock()
 
     def read(self, tokens: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +143,14 @@ class _Spellings(dict[bytes, int]):
     def __missing__(self, token: bytes) -> int:
         word = token.decode(errors="replace").strip("'")
         reading = _MARKS.get(token) or self._reader.read(word)
-        column = (reading.offset, int(reading.kinds), self._phrases.number(word))
+        in_trade = self._trade.read(word, reading.lemma, reading.offset)
+        column = (
+            reading.offset,
+            int(reading.kinds),
+            self._phrases.number(word),
+            in_trade.evidence,
+            in_trade.offset,
+        )
         with self._lock:
             code = self._codes.setdefault(column, len(self._codes))
             if code >= self._columns.shape[1]:
