@@ -52,7 +52,7 @@ def test_a_row_whose_words_weigh_nothing_is_left_out():
     torch.testing.assert_close(loss, idf_softmax(logits[kept], *target[kept].nonzero().T, weights))
     loss.backward()
     assert (logits.grad[[2, 3]] == 0).all()
-    assert weighted_rows(*target.nonzero().T, weights, 5).tolist() == [True, True, False, False, True]
+    assert weighted_rows(*target.nonzero().T, weights, batch=5).tolist() == [True, True, False, False, True]
 
 
 def test_without_any_target_it_is_zero_with_a_graph():
@@ -75,7 +75,7 @@ def test_processes_together_have_the_loss_of_one():
     target[4:] = False
     target[5, 1] = True
     whole = idf_softmax(logits, *target.nonzero().T, weights)
-    rows = weighted_rows(*target.nonzero().T, weights, 8).sum()
+    rows = weighted_rows(*target.nonzero().T, weights, batch=8).sum()
     halves = [
         idf_softmax(logits[own], *target[own].nonzero().T, weights, normaliser=rows / 2)
         for own in (slice(0, 4), slice(4, 8))
@@ -97,3 +97,12 @@ def test_says_which_shapes_do_not_fit():
         idf_softmax(torch.zeros(4, 6), rows, rows[:1], torch.ones(6))
     with pytest.raises(ShapeError, match=r"one weight a class, \[6\]; got \[5\]"):
         idf_softmax(torch.zeros(4, 6), rows, rows, torch.ones(5))
+
+
+def test_a_words_own_weight_multiplies_that_of_its_class():
+    logits, target, weights = example()
+    own = torch.rand(int(target.sum()), dtype=torch.float64)
+    share = torch.zeros_like(logits)
+    share[target] = own
+    expected = dense(logits, target, weights * share)
+    torch.testing.assert_close(idf_softmax(logits, *target.nonzero().T, weights, own), expected)

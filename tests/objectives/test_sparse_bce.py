@@ -134,3 +134,13 @@ def test_says_which_shapes_do_not_fit():
 
 def test_labelled_rows_are_those_named():
     assert labelled_rows(torch.tensor([2, 0, 2]), 4).tolist() == [True, False, True, False]
+
+
+def test_weighted_words_are_soft_targets():
+    logits, target = example(rows=9, classes=12)
+    weights = torch.rand(int(target.sum()), dtype=torch.float64)
+    soft = torch.zeros_like(logits)
+    soft[target] = weights
+    kept = target.any(dim=1)
+    expected = F.binary_cross_entropy_with_logits(logits[kept], soft[kept], reduction="sum") / kept.sum()
+    torch.testing.assert_close(sparse_bce(logits, *target.nonzero().T, weights), expected)

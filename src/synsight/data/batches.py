@@ -25,6 +25,9 @@ class Batch:
     """[P] int64: row `word_rows[p]` of the batch has class `word_classes[p]`; each pair once."""
     word_classes: Tensor | None = None
     """[P] int64."""
+    word_weights: Tensor | None = None
+    """How much each of these counts, [P] float32 in 0..1; None: 1. A word that the caption implies (an
+    animal, where it says "dog") counts less than the word itself."""
     captions: tuple[str, ...] = ()
     """The captions on their way to becoming tokens, B or none."""
     tokens: Tensor | None = None
@@ -53,7 +56,7 @@ class Batch:
         """Some rows of the batch: all that belongs to a row alone; the words, which are spread over the rows,
         stay behind.
         """
-        kept = replace(self, word_rows=None, word_classes=None)
+        kept = replace(self, word_rows=None, word_classes=None, word_weights=None)
         return kept._mapped(lambda value: value[rows], lambda view: view[rows])
 
     def normalised(self, *, mean: tuple[float, ...], std: tuple[float, ...]) -> "Batch":

@@ -37,6 +37,8 @@ class _Row:
     """Decoded when all images of the data fit in memory so; else as it came."""
     label: int
     classes: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    """Of the classes."""
     caption: str
     embedding: NDArray[np.float32] | None
 
@@ -99,6 +101,8 @@ class TrainingData(Dataset[Batch]):
         self.largest_size = largest_size or image_size
         self.mean, self.std, self.cache_bytes = mean, std, cache_bytes
         self.words_column = None if vocabulary is None else f"words_{vocabulary}"
+        weights_column = f"word_weights_{vocabulary}"
+        self.weights_column = weights_column if weights_column in catalog.columns else None
         self.label_column = label
         self.tokenise = tokenise
         self.text_column = text_column if tokenise is not None else None
@@ -158,6 +162,8 @@ class TrainingData(Dataset[Batch]):
             counts = [len(row.classes) for row in rows]
             found["word_rows"] = torch.from_numpy(np.repeat(np.arange(len(rows)), counts))
             found["word_classes"] = torch.from_numpy(np.concatenate([row.classes for row in rows]))
+            if self.weights_column is not None:
+                found["word_weights"] = torch.from_numpy(np.concatenate([row.weights for row in rows]))
         if self.text_column is not None:
             found["captions"] = tuple(row.caption for row in rows)
         if self.embedding_column is not None:
@@ -216,18 +222,29 @@ class TrainingData(Dataset[Batch]):
         table = self.catalog.take(positions, ["image", *self._columns()])
         for position, row in zip(positions, table.to_pylist(), strict=True):
             embedding = row[self.embedding_column] if self.embedding_column else None
+            classes = np.asarray(row[self.words_column] or () if self.words_column else (), np.int64)
+            weights = row[self.weights_column] if self.weights_column else None
             yield _Row(
                 # What is kept must not hang on the number of workers, or views would; `_keeps` may.
                 image=self._decode(row["image"], position) if self._fits() else row["image"],
                 label=self._class_of.get(str(row[self.label_column]), -1) if self.label_column else -1,
-                classes=np.asarray(row[self.words_column] or () if self.words_column else (), np.int64),
+                classes=classes,
+                weights=np.ones(len(classes), np.float32)
+                if weights is None
+                else np.asarray(weights, np.float32),
                 caption=_text(row[self.text_column]) if self.text_column else "",
                 embedding=None if embedding is None else np.asarray(embedding, np.float32),
             )
 
     def _columns(self) -> list[str]:
         """What is read of a row besides its image; each once."""
-        named = (self.words_column, self.label_column, self.text_column, self.embedding_column)
+        named = (
+            self.words_column,
+            self.weights_column,
+            self.label_column,
+            self.text_column,
+            self.embedding_column,
+        )
         return list(dict.fromkeys(name for name in named if name is not None))
 
     def _decode(self, data: bytes, position: int) -> Pixels:
@@ -245,7 +262,9 @@ class TrainingData(Dataset[Batch]):
 
     def _check_columns(self) -> None:
         hints = {
-            self.words_column: "run `synsight words` first",
+            self.words_column: "run `synsight words` first"
+            if "words_terms" not in self.catalog.columns
+            else "run `synsight words` first, or train on your own vocabulary with --words terms",
             self.embedding_column: "run `synsight words CATALOG --embed-captions minilm` first",
         }
         for column in self._columns():

@@ -75,7 +75,8 @@ class CatLIP(Method):
         has_word = labelled_rows(batch.word_rows, len(logits)).float()
         # Gradients are averaged over the processes: the mean count here makes it the joint batch's mean.
         normaliser = world.sum(has_word.sum()) / world.size
-        loss = sparse_bce(logits, batch.word_rows, batch.word_classes, normaliser=normaliser)
+        words = (batch.word_rows, batch.word_classes, batch.word_weights)
+        loss = sparse_bce(logits, *words, normaliser=normaliser)
         logs = {"share_with_word": has_word.mean()}
         if self.range_augment is not None and "range_errors" in rows:
             errors = rows["range_errors"].float()

@@ -54,12 +54,11 @@ class WordSoftmax(nn.Module):
         if self.training:
             self._count(batch.word_classes, len(batch), world)
         weights = self.weights
-        rows = weighted_rows(batch.word_rows, batch.word_classes, weights, len(batch))
+        words = (batch.word_rows, batch.word_classes, weights, batch.word_weights)
+        rows = weighted_rows(*words, batch=len(batch))
         # Gradients are averaged over the processes: the mean count here makes it the joint batch's mean.
         normaliser = world.sum(rows.sum().float()) / world.size
-        return idf_softmax(
-            self.head(features), batch.word_rows, batch.word_classes, weights, normaliser=normaliser
-        )
+        return idf_softmax(self.head(features), *words, normaliser=normaliser)
 
     @property
     def weights(self) -> Tensor:

@@ -12,6 +12,7 @@ def idf_softmax(
     word_rows: Tensor,
     word_classes: Tensor,
     weights: Tensor,
+    word_weights: Tensor | None = None,
     *,
     normaliser: float | Tensor | None = None,
 ) -> Tensor:
@@ -27,6 +28,7 @@ def idf_softmax(
         word_classes: Class of each word, [P] int64 in 0..C-1; no pair twice.
         weights: Weight of each class, [C], >= 0: `log((N + 1) / (df + 1))` for a class that stands in df of
             N captions.
+        word_weights: What each word's weight is multiplied by, [P] in 0..1; None: 1.
         normaliser: What the sum is divided by; None: the rows of this batch that have a target
             (`weighted_rows`). Under data parallel training, where gradients are averaged over W processes,
             pass the number of such rows in all processes divided by W.
@@ -43,7 +45,7 @@ def idf_softmax(
     """
     _check(logits, word_rows, word_classes, weights)
     logits = at_least_float32(logits)
-    heavy = weights.to(logits)[word_classes]  # [P]
+    heavy = _heavy(weights.to(logits), word_classes, word_weights)  # [P]
     mass = _mass(word_rows, heavy, len(logits))  # [B]
     has_target = mass > 0
     targets = heavy / torch.where(has_target, mass, 1)[word_rows]
@@ -53,9 +55,21 @@ def idf_softmax(
     return loss / torch.where(rows > 0, rows, 1)
 
 
-def weighted_rows(word_rows: Tensor, word_classes: Tensor, weights: Tensor, batch: int) -> Tensor:
+def weighted_rows(
+    word_rows: Tensor,
+    word_classes: Tensor,
+    weights: Tensor,
+    word_weights: Tensor | None = None,
+    *,
+    batch: int,
+) -> Tensor:
     """Which rows of a batch have a target: [B] bool; arguments as of `idf_softmax`."""
-    return _mass(word_rows, at_least_float32(weights)[word_classes], batch) > 0
+    return _mass(word_rows, _heavy(at_least_float32(weights), word_classes, word_weights), batch) > 0
+
+
+def _heavy(weights: Tensor, word_classes: Tensor, word_weights: Tensor | None) -> Tensor:
+    heavy = weights[word_classes]
+    return heavy if word_weights is None else heavy * word_weights.to(heavy)
 
 
 def _mass(word_rows: Tensor, heavy: Tensor, batch: int) -> Tensor:

@@ -11,19 +11,21 @@ def sparse_bce(
     logits: Tensor,
     word_rows: Tensor,
     word_classes: Tensor,
+    word_weights: Tensor | None = None,
     *,
     normaliser: float | Tensor | None = None,
 ) -> Tensor:
     """Multi-label binary cross entropy, summed over the classes, averaged over the rows that have a word.
 
-    With the positives as P coordinates it is `sum_c softplus(x_c) - sum_{c in words} x_c` for each row. A row
-    without a word tells nothing, so it is left out; it is never an example of nothing but negatives.
+    With the positives as P coordinates it is `sum_c softplus(x_c) - sum_{c in words} w_c x_c` for each row.
+    A row without a word tells nothing, so it is left out; it is never an example of nothing but negatives.
 
     Args:
         logits: Scores before the sigmoid, [B, C].
         word_rows: Row of each positive, [P] int64 in 0..B-1.
         word_classes: Class of each positive, [P] int64 in 0..C-1. A pair must not appear twice: it would
             count twice. (The loader's batches hold each once; checking here would stall a GPU.)
+        word_weights: Target of each positive, [P] in 0..1; None: 1.
         normaliser: What the sum is divided by; None: the rows of this batch that have a word. Under data
             parallel training, where gradients are averaged over W processes, pass the number of such rows in
             all processes divided by W: then the average is the loss of one process with all rows.
@@ -41,7 +43,10 @@ def sparse_bce(
     logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     labelled = labelled_rows(word_rows, len(logits))
     negatives = F.softplus(logits).sum(dim=1)  # [B]
-    loss = (negatives * labelled).sum() - logits[word_rows, word_classes].sum()
+    aimed = logits[word_rows, word_classes]  # [P]
+    if word_weights is not None:
+        aimed = aimed * word_weights.to(logits)
+    loss = (negatives * labelled).sum() - aimed.sum()
     rows = torch.as_tensor(labelled.sum() if normaliser is None else normaliser, device=logits.device)
     return loss / torch.where(rows > 0, rows, 1)
 
