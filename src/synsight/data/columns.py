@@ -46,7 +46,7 @@ MADE_LATER = frozenset(
         *("place", "reject_reason", "reject_message"),
     }
 )
-RESERVED_BEGINNINGS = ("words_", "features_", "_")
+RESERVED_BEGINNINGS = ("words_", "word_weights_", "features_", "_")
 
 
 def guess_columns(

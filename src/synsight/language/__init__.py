@@ -10,6 +10,7 @@ from synsight.language.neighbour_columns import find_neighbours
 from synsight.language.neighbours import Neighbours, nearest
 from synsight.language.subwords import SubwordMatcher, Subwords
 from synsight.language.synsets import SynsetMatcher
+from synsight.language.terms import Terms, load_terms
 from synsight.language.vocabulary import Vocabulary, load_vocabulary
 from synsight.language.wordnet import NounTable
 
@@ -25,6 +26,8 @@ __all__ = [
     "Subwords",
     "SubwordMatcher",
     "SynsetMatcher",
+    "Terms",
+    "load_terms",
     "CorenetMatcher",
     "NounTable",
     "clean_caption",

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from synsight.language.points import CANDIDATES, Best, Kept, Memory, Points, Reader, Rows, compare
@@ -164,6 +163,8 @@ class Lists:
 
     def _nearest(self, rows: Rows, count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The lists that are nearest to some rows, the nearest first, and their cosines, both [N, count]."""
+        import torch  # here, as in `points`
+
         lists, cosines = np.empty((len(rows), count), np.int32), np.empty((len(rows), count), np.float32)
         for start in range(0, len(rows), CANDIDATES):
             block = slice(start, start + CANDIDATES)

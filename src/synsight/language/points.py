@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from synsight.seeding import generator
@@ -90,6 +89,8 @@ class Block:
 
     def read(self, rows: Rows) -> NDArray[np.float32]:
         """See `Reader`."""
+        import torch  # here, so that processes that look for words do without its half a gigabyte
+
         raw, vectors = self._raw[: len(rows)], self._vectors[: len(rows)]
         np.take(self._embeddings, rows, axis=0, out=raw, mode="clip")
         dimensions = raw.shape[1]
@@ -196,6 +197,8 @@ class Memory:
 
 
 def _top(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    import torch
+
     values, places = torch.from_numpy(scores).topk(min(k, scores.shape[1]), dim=1, sorted=False)
     return values.numpy(), places.numpy()
 

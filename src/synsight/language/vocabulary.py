@@ -1,12 +1,16 @@
 """The vocabulary: which words are classes, what they are called, how often they were seen.
 
 A table with a row a class, kept as a Parquet file that may be edited by hand: names may be changed freely;
-rows may not be removed or re-ordered, since models and the catalog's columns count on the class numbers.
+rows may not be removed or re-ordered, since models and the catalog's columns count on the class numbers. To
+drop or merge classes, give an edited copy back; see `vocabulary_file.py`.
 """
 
+import csv
 import hashlib
+import io
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +21,21 @@ import pyarrow.parquet as pq
 
 from synsight.data.catalog import Catalog
 from synsight.errors import DataError
-from synsight.files import replacing
+from synsight.files import replacing, write_text
+from synsight.language.table_files import BETWEEN_PARTS
+from synsight.language.terms import TERM_PREFIX
 from synsight.language.wordnet import NounTable, key_of, offset_of
+from synsight.stores import place
 
 SCHEMA = pa.schema(
     [("class", pa.int32()), ("key", pa.string()), ("name", pa.string()), ("count", pa.int64())]
 )
+OPTIONAL = pa.schema([("idf", pa.float64()), ("also", pa.list_(pa.string()))])
+"""Columns that a vocabulary may have: see `Vocabulary`."""
 SUBWORD_PREFIX = "bpe:"
 """Begins the key of a sub-word; its number in CLIP's byte-pair encoding follows."""
+WORD_PREFIX = "word:"
+"""Begins the key of a word that is in no dictionary; the word follows."""
 MAX_SHARE = 0.5
 """With hypernyms, a class on more than half of the captions ("object", "whole") teaches nothing."""
 DIGEST_FIELD = b"synsight.vocabulary"
@@ -38,7 +49,10 @@ class Vocabulary:
     Attributes:
         name: As in the column `words_<name>`.
         table: Columns `class` (int32, 0 to C - 1 in order), `key` ("wn30:n02084071" for a synset, "bpe:1929"
-            for a sub-word), `name` (readable, unique), `count` (int64: rows of the train split that have it).
+            for a sub-word, "term:gate valve" for a company's term, "word:..." for a word of no dictionary),
+            `name` (readable, unique), `count` (int64: rows of the train split that have it). Where known also
+            `idf` (float64: log((N + 1) / (count + 1)) over N train rows, SuperClass's weight) and `also`
+            (list of string: further keys that are this class).
     """
 
     name: str
@@ -65,13 +79,24 @@ class Vocabulary:
 
     @cached_property
     def numbers(self) -> list[int]:
-        """The number in each key, in class order: a synset's WordNet offset or a sub-word's id."""
+        """The number in each key, in class order: a synset's WordNet offset or a sub-word's id.
+
+        Raises:
+            DataError: A key has none: that of a term, or of a word of no dictionary.
+        """
         return [number_of(key) for key in self.keys]
+
+    @cached_property
+    def all_keys(self) -> list[tuple[str, ...]]:
+        """All keys of each class, its own first."""
+        also = self.table["also"].to_pylist() if "also" in self.table.column_names else [[]] * len(self)
+        return [(key, *more) for key, more in zip(self.keys, also, strict=True)]
 
     @cached_property
     def digest(self) -> str:
         """12 hex digits that identify which class is which word; names and counts do not matter."""
-        return hashlib.sha256("\n".join(self.keys).encode()).hexdigest()[:12]
+        lines = (BETWEEN_PARTS.join(keys) for keys in self.all_keys)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
     def save(self, path: str | Path) -> None:
         """Write the table as Parquet, atomically.
@@ -82,6 +107,21 @@ class Vocabulary:
         with replacing(Path(path)) as temporary:
             pq.write_table(self.table.replace_schema_metadata({"name": self.name}), temporary)
 
+    def save_csv(self, path: str | Path) -> None:
+        """Write the table as CSV, for spreadsheets; `read_vocabulary_file` reads it back.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(self.table.column_names)
+        for row in self.table.to_pylist():
+            writer.writerow(
+                BETWEEN_PARTS.join(value) if isinstance(value, list) else value for value in row.values()
+            )
+        write_text(Path(path), file.getvalue())
+
     @staticmethod
     def load(path: str | Path) -> "Vocabulary":
         """Read a saved, perhaps edited, table.
@@ -89,9 +129,9 @@ class Vocabulary:
         Raises:
             DataError: The file is missing or no vocabulary; says what is wrong in which row.
         """
-        path = Path(path)
+        path = place(path)
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(pa.BufferReader(path.read_bytes()))
         except FileNotFoundError:
             raise DataError(
                 f"{path}: expected a vocabulary, found nothing; run `synsight words` first."
@@ -103,7 +143,48 @@ class Vocabulary:
             ) from None
         name = (table.schema.metadata or {}).get(b"name", path.stem.encode()).decode()
         check_table(table, str(path))
-        return Vocabulary(name, table.select(SCHEMA.names).cast(SCHEMA))
+        schema = pa.schema([*SCHEMA, *(one for one in OPTIONAL if one.name in table.column_names)])
+        return Vocabulary(name, table.select(schema.names).cast(schema))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A class to be."""
+
+    keys: tuple[str, ...]
+    """Its own key, then those that are the same class."""
+    name: str
+    count: int = 0
+    """Train rows that have it."""
+
+
+def vocabulary_of(name: str, entries: Sequence[Entry], *, rows: int | None = None) -> Vocabulary:
+    """Classes in the order given.
+
+    Args:
+        name: Name of the vocabulary.
+        entries: The classes.
+        rows: Train rows, for the column `idf`; None: without it.
+    """
+    columns: dict[str, pa.Array] = {
+        "class": pa.array(range(len(entries)), pa.int32()),
+        "key": pa.array([one.keys[0] for one in entries], pa.string()),
+        "name": pa.array([one.name for one in entries], pa.string()),
+        "count": pa.array([one.count for one in entries], pa.int64()),
+    }
+    if rows is not None:
+        columns["idf"] = pa.array([idf(one.count, rows) for one in entries], pa.float64())
+    if any(len(one.keys) > 1 for one in entries):
+        columns["also"] = pa.array([list(one.keys[1:]) for one in entries], pa.list_(pa.string()))
+    return Vocabulary(name, pa.table(columns))
+
+
+def idf(count: int, rows: int) -> float:
+    """Weight of a class that `count` of `rows` captions have: log((rows + 1) / (count + 1)), never negative.
+
+    Reference: Huang et al. 2024 (SuperClass), as in the released code, https://arxiv.org/abs/2411.03313
+    """
+    return math.log((rows + 1) / (count + 1))
 
 
 def build_vocabulary(
@@ -129,17 +210,11 @@ def build_vocabulary(
         ((number, count) for number, count in counts.items() if min_count <= count <= max_count),
         key=lambda pair: (-pair[1], pair[0]),
     )
-    numbers = [number for number, _ in kept]
-    table = pa.table(
-        [
-            list(range(len(kept))),
-            [key_of(number) for number in numbers],
-            (names_of or unique_names)(numbers),
-            [count for _, count in kept],
-        ],
-        schema=SCHEMA,
-    )
-    return Vocabulary(name, table)
+    readable = (names_of or unique_names)([number for number, _ in kept])
+    entries = [
+        Entry((key_of(number),), text, count) for (number, count), text in zip(kept, readable, strict=True)
+    ]
+    return vocabulary_of(name, entries)
 
 
 def subword_key(number: int) -> str:
@@ -155,6 +230,18 @@ def number_of(key: str) -> int:
     """
     digits = key.removeprefix(SUBWORD_PREFIX)
     return int(digits) if digits != key and digits.isdecimal() and digits.isascii() else offset_of(key)
+
+
+def check_key(key: str) -> None:
+    """Check the form of a key.
+
+    Raises:
+        DataError: It is none of a synset, a sub-word, a term or a word.
+    """
+    for prefix in (TERM_PREFIX, WORD_PREFIX):
+        if key.startswith(prefix) and len(key) > len(prefix):
+            return
+    number_of(key)
 
 
 def default_min_count(rows: int) -> int:
@@ -255,7 +342,7 @@ def check_table(table: pa.Table, place: str) -> None:
             seen[value] = row
     for row, key in enumerate(table["key"].to_pylist()):
         try:
-            number_of(key)
+            check_key(key)
         except DataError as error:
             raise DataError(f"{place}, row {row}: {error}") from None
 
