@@ -1,7 +1,8 @@
 """Files that are whole or absent: written beside, synced, renamed, and only then spoken of.
 
 None of Lance, torch.save and safetensors syncs to disk, so everything that a record will name goes
-through here. All writes pass `_write_all`, the one place where a test makes the disk fail.
+through here. All writes pass `_write_all`, the one place where a test makes the disk fail. A path may be one
+in an object store (`stores.StorePath`), where an object is whole and durable as soon as it is there.
 """
 
 import ctypes
@@ -12,9 +13,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from synsight.errors import DataError, StorageError
+from synsight.stores import StorePath, place
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:
@@ -25,12 +28,16 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
 
 def sync_file(path: Path) -> None:
     """Push one file's bytes to the disk."""
+    if isinstance(path, StorePath):
+        return
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
     """Push a folder's names (renames, new files) to the disk."""
+    if isinstance(path, StorePath):
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -83,7 +90,12 @@ def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
     Raises:
         StorageError: The disk refused a write; names the path and, where known, the bytes needed.
     """
-    path = Path(path)
+    path = place(path)
+    if isinstance(path, StorePath):
+        with TemporaryDirectory() as folder:
+            yield Path(folder) / path.name
+            path.write_from(Path(folder) / path.name)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_errors(path, needed_bytes=needed_bytes):
         try:
@@ -150,7 +162,9 @@ def sync_tree(folder: Path) -> None:
 
 def remove(path: Path) -> None:
     """Delete a file or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
+    if isinstance(path, StorePath):
+        path.unlink(missing_ok=True)
+    elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import hashlib
 import random
 
 import numpy as np
-import torch
 
 
 def derive_seed(*parts: object) -> int:
@@ -18,6 +17,8 @@ def derive_seed(*parts: object) -> int:
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy's global state and torch (all devices)."""
+    import torch  # here, so that those who only draw numbers do without its half a gigabyte
+
     random.seed(derive_seed(seed, "python"))
     np.random.seed(derive_seed(seed, "numpy") % 2**32)  # noqa: NPY002  libraries read the global state
     torch.manual_seed(derive_seed(seed, "torch"))

@@ -14,18 +14,21 @@ A chunk passes three points, and may be killed between any two of them:
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from os import cpu_count
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synsight.errors import ConfigError, DataError, Interrupted, SynsightError
+from synsight.errors import ConfigError, DataError, Interrupted, SynsightError, UsageError
 from synsight.ledger import Ledger, Receipt
 from synsight.progress import Bar, progress_bar
+from synsight.ray_cluster import check_runner
 
 __all__ = [
     "REJECTED",
@@ -39,9 +42,12 @@ __all__ = [
     "StageCounts",
     "ThreadRunner",
     "chunk_key",
+    "runner",
     "stage_key",
 ]
 
+RUNNERS = ("local", "processes", "ray")
+"""Where stages run, by the names of a verb's `--runner`."""
 REJECTED = "reject_reason"
 """Reserved output column of a stage (string; null: the row is kept)."""
 
@@ -154,6 +160,20 @@ def chunk_key(*parts: object) -> str:
     return _digest(list(parts))
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a chunk became."""
+
+    rows_in: int
+    kept: pa.RecordBatch
+    rejected: pa.RecordBatch
+    reasons: Mapping[str, int]
+
+
+Results = Generator[tuple[Chunk, Result], None, None]
+"""Chunks with their results, in the order of the source."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ThreadRunner:
     """Runs a stage in threads of this process, with a bounded number of batches in memory.
@@ -183,41 +203,83 @@ class ThreadRunner:
         total: int | None = None,
     ) -> StageCounts:
         """See `Runner.run`."""
+        results = partial(self._results, stage)
+        return run_job(results, stage, source, sink, ledger=ledger, description=description, total=total)
+
+    def _results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
         workers = self.workers or cpu_count() or 1
-        with (
-            ledger.exclusive(),
-            progress_bar(description, total=total) as bar,
-            ThreadPoolExecutor(workers, thread_name_prefix=stage.name) as pool,
-        ):
-            job = _Job(stage, sink, ledger, bar)
-            waiting: deque[tuple[Chunk, Future[_Result]]] = deque()
-            try:
-                for chunk in job.to_do(source):
-                    waiting.append((chunk, pool.submit(_work, stage, chunk)))
-                    if len(waiting) >= (self.in_flight or 2 * workers):
-                        job.take(*waiting.popleft())
-                while waiting:
-                    job.take(*waiting.popleft())
-                job.finish()
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                job.commit()
-                raise Interrupted(
-                    f"{description} was stopped; {job.rows:,} rows are saved: "
-                    "run the same command again to go on where it was."
-                ) from None
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return job.counts()
+        pool = ThreadPoolExecutor(workers, thread_name_prefix=stage.name)
+        waiting: deque[tuple[Chunk, Future[Result]]] = deque()
+        try:
+            for chunk in chunks:
+                waiting.append((chunk, pool.submit(work, stage, chunk)))
+                if len(waiting) >= (self.in_flight or 2 * workers):
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class _Result:
-    rows_in: int
-    kept: pa.RecordBatch
-    rejected: pa.RecordBatch
-    reasons: Mapping[str, int]
+def runner(name: str = "local", *, address: str | None = None) -> Runner | None:
+    """The runner that a verb's flags `--runner` and `--address` ask for.
+
+    Args:
+        name: `local`: this process; `processes`: one a processor core of this machine; `ray`: a Ray cluster.
+        address: Of the cluster; None: that of RAY_ADDRESS, else one on this machine.
+
+    Returns:
+        None for this process, in which each stage has as many threads as suit it.
+
+    Raises:
+        UsageError: An unknown name, or an address without a cluster.
+        MissingDependency: Ray is not installed.
+    """
+    check_runner(name, RUNNERS)
+    if name == "ray":
+        from synsight.ray_data import RayRunner
+
+        return RayRunner(address=address)
+    if address is not None:
+        raise UsageError(f"the address {address!r} is of a cluster; add --runner ray, or leave it out.")
+    if name == "processes":
+        from synsight.process_pool import ProcessRunner
+
+        return ProcessRunner()
+    return None
+
+
+def run_job(
+    results: Callable[[Iterator[Chunk]], Results],
+    stage: Stage,
+    source: Source,
+    sink: Sink,
+    *,
+    ledger: Ledger,
+    description: str,
+    total: int | None,
+) -> StageCounts:
+    """What all runners do alike; see `Runner.run`.
+
+    Args:
+        results: Maps the stage over chunks, wherever that is; closed when the run ends early.
+    """
+    with ledger.exclusive(), progress_bar(description, total=total) as bar:
+        job = _Job(stage, sink, ledger, bar)
+        try:
+            with closing(results(job.to_do(source))) as done:
+                for chunk, result in done:
+                    job.take(chunk, result)
+            job.finish()
+        except KeyboardInterrupt:
+            job.commit()
+            raise Interrupted(
+                f"{description} was stopped; {job.rows:,} rows are saved: "
+                "run the same command again to go on where it was."
+            ) from None
+    return job.counts()
 
 
 class _Job:
@@ -247,9 +309,8 @@ class _Job:
             else:
                 yield chunk
 
-    def take(self, chunk: Chunk, future: "Future[_Result]") -> None:
-        """Wait for a chunk, write it, acknowledge it."""
-        result = future.result()
+    def take(self, chunk: Chunk, result: Result) -> None:
+        """Write a chunk, acknowledge it."""
         value = self._sink.write(chunk.key, result.kept, result.rejected)
         receipt = Receipt(
             key=chunk.key,
@@ -292,7 +353,7 @@ class _Job:
                 self.commit()
 
 
-def _work(stage: Stage, chunk: Chunk) -> _Result:
+def work(stage: Stage, chunk: Chunk) -> Result:
     """Read one chunk and map the stage over it; runs in a worker."""
     try:
         batch = chunk.read()
@@ -314,16 +375,25 @@ def _work(stage: Stage, chunk: Chunk) -> _Result:
     return _split(output)
 
 
-def _split(output: pa.RecordBatch) -> _Result:
+def bare_error(error: SynsightError) -> SynsightError:
+    """The sentence and its kind, for the way between processes; causes may not travel."""
+    bare = SynsightError.__new__(type(error))  # each kind has arguments of its own; the sentence is finished
+    bare.args = (str(error),)
+    for note in getattr(error, "__notes__", ()):
+        bare.add_note(note)
+    return bare
+
+
+def _split(output: pa.RecordBatch) -> Result:
     """Part a stage's output into kept and rejected rows by its reserved column."""
     where = output.schema.get_field_index(REJECTED)
     if where < 0:
-        return _Result(output.num_rows, output, output.slice(0, 0), {})
+        return Result(output.num_rows, output, output.slice(0, 0), {})
     reasons = output.column(where)
     is_kept = pc.is_null(reasons)
     kept = output.filter(is_kept).drop_columns([REJECTED])
     rejected = output.filter(pc.invert(is_kept))
-    return _Result(output.num_rows, kept, rejected, Counter(rejected.column(where).to_pylist()))
+    return Result(output.num_rows, kept, rejected, Counter(rejected.column(where).to_pylist()))
 
 
 def _name(chunk: Chunk) -> str:

@@ -15,7 +15,7 @@ from pyarrow.parquet import read_table
 
 from synsight.data.append_sink import AppendSink
 from synsight.data.catalog import POSITION, Catalog, Commit
-from synsight.errors import CatalogError, DataError, Interrupted
+from synsight.errors import CatalogError, ConfigError, DataError, Interrupted
 
 
 @pytest.fixture
@@ -150,9 +150,9 @@ def test_what_is_no_catalog_is_one_sentence(tmp_path):
             Catalog.open(tmp_path / name)
 
 
-def test_a_url_is_one_sentence():
-    with pytest.raises(CatalogError, match="found a URL; catalogs are local for now"):
-        Catalog.open("s3://bucket/cat")
+def test_a_url_of_no_store_is_one_sentence():
+    with pytest.raises(ConfigError, match=r"expected a folder or a URL that begins with s3://.*found ftp://"):
+        Catalog.open("ftp://bucket/cat")
 
 
 def test_a_version_that_is_not_there_is_one_sentence(catalog):

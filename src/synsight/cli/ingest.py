@@ -20,6 +20,8 @@ def ingest(
     group_column: str | None = None,
     split_column: str | None = None,
     strict: Flag = False,
+    runner: str = "local",
+    address: str | None = None,
     json: Json = False,
 ) -> None:
     """Read images and their texts into a catalog.
@@ -27,9 +29,10 @@ def ingest(
     Run it again after an interruption: it goes on where it was.
 
     Args:
-        source: A folder of images (with metadata.csv or .jsonl, if there is one), or a table: CSV, TSV,
-            JSONL, Parquet.
-        out: Folder of the catalog.
+        source: A folder of images (with metadata.csv or .jsonl, if there is one), a table (CSV, TSV, JSONL,
+            Parquet), WebDataset tars (a-{000..099}.tar), COCO annotations (.json), or a saved Hugging Face
+            data set.
+        out: Folder of the catalog, or a URL of an object store, as s3://bucket/cat.
         image_column: Column with paths or bytes; guessed from its name unless given, as are the others.
         caption_column: Column with the captions.
         keywords_column: Column with the keywords.
@@ -37,8 +40,11 @@ def ingest(
         group_column: Column whose rows belong together (lot, patient, camera) and never straddle splits.
         split_column: Column that says train, val or test.
         strict: Stop at the first broken row instead of counting it.
+        runner: Where the work is done: local (this process), processes (one a core) or ray (a cluster).
+        address: Of the Ray cluster; that of RAY_ADDRESS unless given, else one on this machine.
         json: Print one JSON object.
     """
+    from synsight import stages
     from synsight.data.ingestion import ingest as run
 
     summary = run(
@@ -51,6 +57,7 @@ def ingest(
         group_column=group_column,
         split_column=split_column,
         strict=strict,
+        runner=stages.runner(runner, address=address),
     )
     show_ingest(summary, as_json=json)
 

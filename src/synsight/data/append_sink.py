@@ -74,13 +74,13 @@ class AppendSink:
         tables = [read_ipc(part) for part in (*others, *ours) if part.exists()]
         rejected = pa.concat_tables([empty, *tables], promote_options="permissive")
         path = self._catalog.path / "rejected.parquet"
-        if path.exists() and pq.read_table(path).equals(rejected):
+        if path.exists() and read_parquet(path).equals(rejected):
             return
         with replacing(path) as temporary:
             pq.write_table(rejected, temporary)
 
     def _rejects_path(self, key: str) -> Path:
-        return self._catalog.work_folder / "rejected" / f"{key}.arrow"
+        return self._catalog.local_folder / "rejected" / f"{key}.arrow"
 
 
 def data_files(receipt: Receipt) -> list[str]:
@@ -107,6 +107,11 @@ def read_ipc(path: Path) -> pa.Table:
     """Read an Arrow file."""
     with pa.OSFile(str(path), "rb") as file:
         return pa.ipc.open_file(file).read_all()
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Read a Parquet file of ours, in a folder or a store."""
+    return pq.read_table(pa.BufferReader(path.read_bytes()))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -1,4 +1,4 @@
-"""The catalog: one versioned table of images that grows columns; a Lance dataset in a folder.
+"""The catalog: one versioned table of images that grows columns; a Lance dataset in a folder or a store.
 
 The only file that knows Lance. Three of its traits shape the code: it never syncs to disk, so each commit
 is synced here before anyone hears of it; it must not live across a fork, so a catalog opens its dataset
@@ -8,6 +8,9 @@ they are put into one sentence.
     CATALOG/            Lance's files: data/, _versions/, _transactions/, _deletions/
       _synsight/        ledger.sqlite, work/ (results not yet committed), lineage.json, vocabularies
       rejected.parquet  rows that ingest left out, with reasons
+
+At a URL of an object store the ledger, work/ and what else one machine alone needs are in a folder of that
+machine (`Catalog.local_folder`); one machine at a time works on such a catalog.
 """
 
 import json
@@ -33,12 +36,13 @@ from synsight.data.fingerprints import FingerprintMemory, combined_digest
 from synsight.data.lineage import Commit, former_versions, keep_records, version_record
 from synsight.data.purge import PurgeProof, purge_rows
 from synsight.data.row_stream import POSITION, RowStream
-from synsight.data.table_errors import check_fork, plain_words, table_errors
+from synsight.data.table_errors import check_fork, check_store, plain_words, table_errors
 from synsight.errors import CatalogError, near_names
 from synsight.files import disk_errors, remove, sync_file, sync_folder
 from synsight.ledger import Ledger
 from synsight.records import Version
 from synsight.stages import Stage, chunk_key, stage_key
+from synsight.stores import StorePath, place, table_options, work_folder
 
 __all__ = ["POSITION", "Catalog", "Commit", "PurgeProof"]
 
@@ -84,7 +88,7 @@ class Catalog:
         """Make an empty catalog.
 
         Args:
-            path: A folder that does not exist, is empty, or holds what a killed `create` left.
+            path: A folder or a URL (s3://, gs://, az://) where nothing is, or what a killed `create` left.
             schema: Columns of DESIGN section 3, and the user's own under their names.
             commit: Who makes it.
 
@@ -92,7 +96,7 @@ class Catalog:
             CatalogError: The folder holds a catalog already, or something else.
             StorageError: The disk refused.
         """
-        path = _local(path)
+        path = place(path)
         if Catalog.exists(path):
             raise CatalogError(f"{path}: there is a catalog already; delete it or choose another folder.")
         strangers = {one.name for one in path.iterdir()} - _LANCE_NAMES - _OWN_NAMES if path.is_dir() else ()
@@ -110,6 +114,7 @@ class Catalog:
                 schema=schema,
                 mode="create",
                 enable_stable_row_ids=True,
+                storage_options=table_options(path),
                 transaction_properties=commit.properties(rows=0),
             )
         catalog = Catalog(path, dataset.version)
@@ -125,7 +130,7 @@ class Catalog:
         Raises:
             CatalogError: There is no catalog, or no such version.
         """
-        path = _local(path)
+        path = place(path)
         check_fork()
         if not Catalog.exists(path):
             found = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing"
@@ -140,7 +145,7 @@ class Catalog:
     @staticmethod
     def exists(path: str | Path) -> bool:
         """Whether a catalog was made there; a half-made one is none."""
-        return any((Path(path) / "_versions").glob("*.manifest"))
+        return any((place(path) / "_versions").glob("*.manifest"))
 
     @property
     def name(self) -> str:
@@ -159,8 +164,13 @@ class Catalog:
 
     @property
     def work_folder(self) -> Path:
-        """Where synsight keeps its own files beside the table's."""
+        """Where synsight keeps its own files beside the table's, for all who read the catalog."""
         return self.path / "_synsight"
+
+    @property
+    def local_folder(self) -> Path:
+        """Where this machine keeps what it works on; `work_folder`, but for catalogs in a store."""
+        return work_folder(self.path) if isinstance(self.path, StorePath) else self.work_folder
 
     @property
     def _lineage_path(self) -> Path:
@@ -169,7 +179,7 @@ class Catalog:
     @property
     def ledger_path(self) -> Path:
         """The ledger of the stages that ran on this catalog."""
-        return self.work_folder / "ledger.sqlite"
+        return self.local_folder / "ledger.sqlite"
 
     def ledger(self) -> Ledger:
         """Open the catalog's ledger; use it as a context manager."""
@@ -453,7 +463,7 @@ class Catalog:
         then remembers it by data file in `_synsight/fingerprints.json`.
         """
         self._check_columns(columns)
-        with FingerprintMemory(self.work_folder / "fingerprints.json") as memory:
+        with FingerprintMemory(self.local_folder / "fingerprints.json") as memory:
             digests = {
                 name: combined_digest(
                     memory.digest(self._part_key(one, name), self._part(one, name))
@@ -471,7 +481,7 @@ class Catalog:
 
     def spool(self, stage: Stage, source: CatalogSource) -> ColumnSpool:
         """Where a stage that makes columns keeps its results until `add_columns`; see `column_stage`."""
-        return ColumnSpool(self.work_folder / "work" / stage_key(stage), stage, source)
+        return ColumnSpool(self.local_folder / "work" / stage_key(stage), stage, source)
 
     def is_current(self, column: str, provenance: Mapping[str, str]) -> bool:
         """Whether a column is there and was made by the same stage from the same content."""
@@ -523,8 +533,11 @@ class Catalog:
     def _dataset(self) -> lance.LanceDataset:
         check_fork()
         try:
-            return lance.dataset(str(self.path), version=self.version or None)
+            return lance.dataset(
+                str(self.path), version=self.version or None, storage_options=table_options(self.path)
+            )
         except (OSError, ValueError) as error:
+            check_store(self.path, error)
             wanted = f"version {self.version} of a catalog" if self.version else "a catalog"
             raise CatalogError(
                 f"{self.path}: expected {wanted}, found none that opens ({plain_words(error)}); "
@@ -638,14 +651,6 @@ class Catalog:
 
     def _reading(self, where: str | None = None) -> AbstractContextManager[None]:
         return table_errors(self.path, where=where, columns=self.columns)
-
-
-def _local(path: str | Path) -> Path:
-    if "://" in str(path):
-        raise CatalogError(
-            f"{path}: expected a folder on this machine, found a URL; catalogs are local for now."
-        )
-    return Path(path)
 
 
 def _field_names(schema: LanceSchema) -> dict[int, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synsight.data.append_sink import read_parquet
 from synsight.data.catalog import Catalog, Commit
 from synsight.data.checking import CheckImages
 from synsight.data.distinct_ids import DistinctIds
@@ -14,7 +15,8 @@ from synsight.data.sources import MESSAGE, PLACE, ImageSource, open_source
 from synsight.errors import CatalogError, DataError
 from synsight.files import read_json, replacing, write_json
 from synsight.records import IngestSummary, as_json
-from synsight.stages import REJECTED, Runner, StageCounts, ThreadRunner
+from synsight.stages import REJECTED, Runner, StageCounts, ThreadRunner, stage_key
+from synsight.stores import place
 
 
 def ingest(
@@ -64,7 +66,7 @@ def ingest(
         "split": split_column,
     }
     opened = open_source(source, chosen=chosen)
-    return ingest_source(opened, name=str(source), out=Path(out), strict=strict, runner=runner)
+    return ingest_source(opened, name=str(source), out=place(out), strict=strict, runner=runner)
 
 
 def ingest_source(
@@ -75,6 +77,7 @@ def ingest_source(
     Args:
         name: What the user calls the source, for messages and lineage.
     """
+    out = place(out)
     catalog = _earlier_ingest(out, source, name)
     summary_path = out / "_synsight" / "ingest.json"
     if catalog is not None and summary_path.exists():
@@ -88,6 +91,11 @@ def ingest_source(
         next(source.chunks(), None)  # a source without a row says so here, before there is a folder
         catalog = Catalog.create(out, stage.output_schema, commit=commit)
     with catalog.ledger() as ledger:
+        if catalog.count_rows() and next(ledger.receipts(stage_key(stage)), None) is None:
+            raise CatalogError(
+                f"{out}: expected the ledger of its ingest in {catalog.local_folder}, found none; "
+                "go on where it was begun, or delete the catalog and begin anew."
+            )
         counts = (runner or ThreadRunner()).run(
             stage,
             source,
@@ -131,7 +139,7 @@ def _earlier_ingest(out: Path, source: ImageSource, name: str) -> Catalog | None
 
 def _places_first(path: Path) -> None:
     """Put what a reader looks for in front: place, reason, sentence; also when nothing was rejected."""
-    rejected = pq.read_table(path)
+    rejected = read_parquet(path)
     front = [PLACE, REJECTED, MESSAGE]
     if rejected.column_names[:3] == front:
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synsight.data.append_sink import read_ipc, write_ipc
+from synsight.data.append_sink import read_ipc, read_parquet, write_ipc
 from synsight.data.byte_search import ByteSearch, byte_samples, found_in_values, search_folder
 from synsight.data.lineage import Commit
 from synsight.errors import CatalogError
@@ -53,10 +53,13 @@ def purge_rows(catalog: "Catalog", where: str) -> PurgeProof:
         rows = catalog.delete_alone(where, commit=Commit(verb="purge"))
         catalog.rewrite_deleted()
         removed = catalog.remove_former_versions()
-        remove(catalog.work_folder / "work")
+        remove(catalog.local_folder / "work")
         _strike_rejects(catalog, where)
         remaining = catalog.scan(["image"], batch_size=64) if "image" in catalog.columns else iter(())
-        return search.prove(catalog.path, remaining=remaining, rows=rows, versions=removed)
+        folders = dict.fromkeys((catalog.path, catalog.local_folder))
+        if catalog.local_folder.is_relative_to(catalog.path):
+            del folders[catalog.local_folder]
+        return search.prove(*folders, remaining=remaining, rows=rows, versions=removed)
 
 
 def _images_ever(catalog: "Catalog", where: str) -> Iterator[bytes]:
@@ -76,14 +79,14 @@ def _images_ever(catalog: "Catalog", where: str) -> Iterator[bytes]:
 
 def _strike_rejects(catalog: "Catalog", where: str) -> None:
     """Leave matching rows out of the lists of rejects, and whatever a killed writer left among them."""
-    parts = catalog.work_folder / "rejected"
+    parts = catalog.local_folder / "rejected"
     for litter in parts.glob(".*.tmp"):
         remove(litter)
     for part in sorted(parts.glob("*.arrow")):
         write_ipc(part, catalog.not_matching(read_ipc(part), where))
     path = catalog.path / "rejected.parquet"
     if path.exists():
-        table = catalog.not_matching(pq.read_table(path), where)
+        table = catalog.not_matching(read_parquet(path), where)
         with replacing(path) as temporary:
             pq.write_table(table, temporary)
 
@@ -107,12 +110,12 @@ class PurgeSearch:
         self._search = ByteSearch(self._samples)
 
     def prove(
-        self, folder: Path, *, remaining: Iterator[pa.RecordBatch], rows: int, versions: int
+        self, *folders: Path, remaining: Iterator[pa.RecordBatch], rows: int, versions: int
     ) -> PurgeProof:
-        """Look through the folder.
+        """Look through folders.
 
         Args:
-            folder: All of it is searched.
+            folders: All of them is searched.
             remaining: Images of the rows that stay, as the first column; read only if something is found.
             rows: For the proof.
             versions: For the proof.
@@ -120,7 +123,11 @@ class PurgeSearch:
         Raises:
             CatalogError: Bytes of a purged image are still there; names a file that holds them.
         """
-        found, size = search_folder(self._search, folder)
+        found: dict[int, Path] = {}
+        size = 0
+        for folder in folders:
+            here, searched = search_folder(self._search, folder)
+            found, size = {**here, **found}, size + searched
         shared: set[int] = set()
         if found:
             for batch in remaining:

@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from synsight.errors import CatalogError, StorageError
+from synsight.stores import StorePath, store_errors
 
+_STORE_FAILED = ("HTTP error", "Server returned non-2xx")
+"""What the table library says of a store that is not there, does not answer, or lets nobody in."""
 _used_by: int | None = None
 """The process that used the table library first."""
 
@@ -43,6 +46,7 @@ def table_errors(path: Path, *, where: str | None = None, columns: list[str] | N
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
+        check_store(path, error)
         text = plain_words(error)
         if _is_disk_error(error):
             raise StorageError(
@@ -57,6 +61,18 @@ def table_errors(path: Path, *, where: str | None = None, columns: list[str] | N
         raise CatalogError(
             f"{path}: {text}; run the same command again, or see `synsight catalog versions`."
         ) from error
+
+
+def check_store(path: Path, error: BaseException) -> None:
+    """Raise a StorageError if what went wrong is a store that does not answer."""
+    text = str(error)
+    if (
+        isinstance(path, StorePath)
+        and "was not found" not in text
+        and any(one in text for one in _STORE_FAILED)
+    ):
+        with store_errors(path):
+            raise OSError(plain_words(error).split(": <?xml")[0]) from error
 
 
 def plain_words(error: BaseException) -> str:

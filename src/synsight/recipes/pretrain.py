@@ -7,11 +7,12 @@ from typing import Literal, overload
 
 from synsight.data.catalog import Catalog
 from synsight.errors import UsageError, near_names
+from synsight.ray_cluster import check_runner
 from synsight.recipes.names import RECIPES
 from synsight.records import RunSummary
 from synsight.training.config import RunConfig, read_config
 from synsight.training.dry_run import DryRun, measure
-from synsight.training.ray_runner import check_runner, train_on_ray
+from synsight.training.ray_runner import train_on_ray
 from synsight.training.run import train
 from synsight.training.settings import override
 

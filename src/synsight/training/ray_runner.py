@@ -16,14 +16,8 @@ from typing import Any
 import torch
 
 from synsight import errors, files
-from synsight.errors import (
-    ConfigError,
-    MissingDependency,
-    SynsightError,
-    TrainingError,
-    UsageError,
-    near_names,
-)
+from synsight.errors import ConfigError, SynsightError, TrainingError
+from synsight.ray_cluster import connect, import_ray
 from synsight.records import RunSummary
 from synsight.training.config import RunConfig, from_mapping
 from synsight.training.run import train
@@ -31,8 +25,6 @@ from synsight.training.run_folder import RunFolder
 from synsight.training.saving import read_summary
 from synsight.training.settings import to_plain
 
-RUNNERS = ("local", "ray")
-"""Where runs may take place."""
 RESTARTS = 3
 """How often all processes are started again after one died."""
 NOTES = ".ray"
@@ -53,7 +45,7 @@ def train_on_ray(
 
     Raises:
         MissingDependency: Ray is not installed.
-        ConfigError: The cluster is too small.
+        ConfigError: The cluster is too small, or lets everybody in.
         SynsightError: What `train` raised in one of the processes.
         TrainingError: Processes were lost again and again; what was saved can be resumed.
     """
@@ -63,8 +55,7 @@ def train_on_ray(
     folder = RunFolder(Path(out).resolve())
     if not resume:
         folder.check_new()
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False)
+    connect(ray, address)
     resources = _share([one["Resources"] for one in ray.nodes() if one["Alive"]], workers)
     launch = token_hex(4)
     note = folder.path / NOTES / f"{launch}.json"
@@ -135,26 +126,6 @@ def _address(ray: Any) -> tuple[str, int]:
     with socket.socket() as one:
         one.bind(("", 0))
         return ray.util.get_node_ip_address(), one.getsockname()[1]
-
-
-def check_runner(runner: str) -> None:
-    """Raise a UsageError unless a runner of this name exists."""
-    if runner not in RUNNERS:
-        raise UsageError(f"no runner is called {runner!r}; {near_names(runner, RUNNERS)}")
-
-
-def import_ray(*modules: str, purpose: str) -> list[Any]:
-    """Ray and some of its modules.
-
-    Raises:
-        MissingDependency: Ray is not installed.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of ours phones home
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    try:
-        return [import_module(name) for name in ("ray", *modules)]
-    except ImportError:
-        raise MissingDependency("ray", extra="cluster", purpose=purpose) from None
 
 
 def _ray_train() -> list[Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from synsight.training.ray_runner import check_runner, import_ray
+from synsight.ray_cluster import check_runner, connect, import_ray
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -60,8 +60,7 @@ def _on_ray(
     ray = _ray()
     if not works:
         return
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False)
+    connect(ray, address)
     task = ray.remote(**_share(ray.nodes()))(function)  # a task whose machine died goes on where it was
     waiting = {}
     for work in works:
