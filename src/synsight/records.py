@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +135,109 @@ class WordsSummary:
     """Most frequent classes: readable name, rows."""
     unmatched: Sequence[tuple[str, int]] = ()
     """Most frequent tokens that no class explains."""
+    languages: Mapping[str, int] = field(default_factory=dict)
+    """Language of the text -> rows; `none`: no text, or none can be told."""
+    without_word: Mapping[str, int] = field(default_factory=dict)
+    """Language -> rows that have no class."""
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """Languages that no rule for words reads -> their rows without a class; sub-words read them."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     embeddings: CaptionEmbeddings | None = None
     neighbours: CaptionNeighbours | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingExample:
+    """One row that a flag was raised on, for a page."""
+
+    id: str
+    score: float
+    """How strong the finding is; larger is worse."""
+    reason: str
+    """One phrase with the number that raised the flag."""
+    caption: str
+    """As found; "" where the row has none."""
+    thumbnail: str = ""
+    """A small picture as a data URL; "" where the image cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One flag of an audit: what it means, how many rows bear it, some of them."""
+
+    flag: str
+    kind: Literal["image", "caption", "pair", "split"]
+    rows: int
+    share: float
+    """Of all rows of the catalog."""
+    meaning: str
+    advice: str
+    examples: Sequence[FindingExample] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditSummary:
+    """What `audit` found."""
+
+    rows: int
+    findings: Mapping[str, int]
+    """Flag -> rows that bear it; every flag that was looked for, 0 included."""
+    effective_captions: float
+    """How many distinct, clean, matching captions the captions are worth; at most `rows`."""
+    verdict: str
+    """Is language guidance likely to pay here: `likely`, `uncertain` or `unlikely`."""
+    reasons: Sequence[str] = ()
+    """Why, a sentence each, with the numbers."""
+    details: Sequence[Finding] = ()
+    """The flags that some row bears, most rows first."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """What the verdict rests on: `words_per_caption`, `share_repeated`, ..."""
+    out: str = ""
+    report: str = ""
+    """The page's path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairExample:
+    """One row whose caption `repair` changed."""
+
+    id: str
+    before: str | None
+    """As found; None where there was none."""
+    after: str
+    origin: str
+    """As in `caption_origin`."""
+    score: float | None = None
+    """Image-text score of `after`, 0 to 1; None: nobody scored it."""
+    score_before: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairSummary:
+    """What `repair` did."""
+
+    rows: int
+    changed: int
+    """Rows whose `caption_repaired` is not the caption as found."""
+    origins: Mapping[str, int]
+    """Origin of the repaired caption -> rows."""
+    removed: Mapping[str, int] = field(default_factory=dict)
+    """What cleaning took out (`template`, `url`, ...) -> rows."""
+    kept_useless: int = 0
+    """Rows that keep a caption of which cleaning leaves nothing, as there is nothing better."""
+    without_caption: int = 0
+    """Rows that have none, before and after."""
+    recaptioned: int = 0
+    """Rows that the captioner was asked about."""
+    unusable_answers: Mapping[str, int] = field(default_factory=dict)
+    """Why an answer of the captioner was not taken -> rows."""
+    scored: int = 0
+    """Rows whose captions were compared by an image-text score."""
+    diversity: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """`before`, `after`, `captioner` -> `captions`, `distinct_share`, `effective`, `distinct_2`."""
+    examples: Sequence[RepairExample] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    out: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
