@@ -1,6 +1,6 @@
 """From images and their messy captions to a vision model of your own that says in words what it sees.
 
-Every verb of the command line is a function here: `sample`, `ingest`, `words`, `pretrain`, `embed`,
+Every verb of the command line is a function here: `sample`, `ingest`, `audit`, `words`, `pretrain`, `embed`,
 `evaluate`, `sweep`, `pilot`. `load` opens a model, `Catalog` a catalog. Names are looked up when first
 used, since torch takes seconds to import.
 """
@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synsight.curation.audit import audit
+    from synsight.curation.repair import repair
     from synsight.data.catalog import Catalog
     from synsight.data.ingestion import ingest
     from synsight.data.samples import sample
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Catalog": "synsight.data.catalog",
+    "audit": "synsight.curation.audit",
     "embed": "synsight.models.features",
     "evaluate": "synsight.evaluation",
     "ingest": "synsight.data.ingestion",
     "load": "synsight.models",
     "pilot": "synsight.workflow",
     "pretrain": "synsight.recipes",
+    "repair": "synsight.curation.repair",
     "sample": "synsight.data.samples",
     "sweep": "synsight.workflow",
     "words": "synsight.models.captions",
@@ -35,12 +39,14 @@ _HOMES = {
 
 __all__ = [
     "Catalog",
+    "audit",
     "embed",
     "evaluate",
     "ingest",
     "load",
     "pilot",
     "pretrain",
+    "repair",
     "sample",
     "sweep",
     "words",

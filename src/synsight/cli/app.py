@@ -7,7 +7,19 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError, Parameter
 
-from synsight.cli import catalog, embed, evaluate, ingest, pilot, pretrain, sample, sweep, words
+from synsight.cli import (
+    audit,
+    catalog,
+    embed,
+    evaluate,
+    ingest,
+    pilot,
+    pretrain,
+    repair,
+    sample,
+    sweep,
+    words,
+)
 from synsight.errors import Interrupted, SynsightError, UsageError
 
 USAGE = UsageError.exit_code
@@ -35,6 +47,8 @@ app = App(
 app.command(pilot.pilot, sort_key=1, usage=pilot.USAGE)
 app.command(sample.sample, sort_key=2)
 app.command(ingest.ingest, sort_key=3)
+app.command(repair.repair, sort_key=3.4)
+app.command(audit.audit, sort_key=3.2)
 app.command(words.words, sort_key=4)
 app.command(pretrain.pretrain, sort_key=5, usage=pretrain.USAGE)
 app.command(embed.embed, sort_key=6)

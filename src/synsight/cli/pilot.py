@@ -14,7 +14,7 @@ USAGE = "Usage: synsight pilot SOURCE --label COLUMN --out FOLDER [OPTIONS]"
 
 FLAGS = (
     *("label", "out", "text_columns", "recipes", "labels_per_class", "draws"),
-    *("encoder", "image_size", "epochs", "seed", "yes", "json"),
+    *("encoder", "image_size", "epochs", "seed", "repair", "yes", "json"),
 )
 
 
@@ -30,6 +30,7 @@ def pilot(
     image_size: int | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    repair: Flag = False,
     yes: Flag = False,
     json: Json = False,
 ) -> None:
@@ -51,6 +52,7 @@ def pilot(
         image_size: Side of the images in pixels, in place of the recipes' own.
         epochs: In place of the recipes' own.
         seed: Of everything.
+        repair: Also audit and repair the captions, and show what training on the repaired ones brings.
         yes: Go through the gates without asking.
         json: Print one JSON object.
     """
@@ -73,6 +75,7 @@ def pilot(
         image_size=image_size,
         epochs=epochs,
         seed=seed,
+        repair=repair,
         yes=yes,
         **settings,
     )
