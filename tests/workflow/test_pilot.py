@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from synsight import pilot
-from synsight.errors import ConfigError, DataError, UsageError
+from synsight.data.catalog import Catalog
+from synsight.errors import ConfigError, DataError, Interrupted, UsageError
 from synsight.records import Result
 from synsight.workflow.state import PilotState
 
@@ -212,3 +213,58 @@ def test_supervised_is_no_recipe_of_a_pilot(source, tmp_path):
 def test_a_wrong_label_is_named_with_the_near_ones(source, tmp_path):
     with pytest.raises(UsageError, match="category"):
         pilot(source, out=tmp_path / "out", **(SETTINGS | {"label": "categry"}), **TINY)
+
+
+def with_boilerplate(source: Path, out: Path) -> Path:
+    """The source with a template before half of the captions and keywords alone in some."""
+    table = pq.read_table(source)
+    captions = [
+        f"Part of the Flat Icon Collection (Wikimedia Foundation). {one}" if row % 2 else one
+        for row, one in enumerate(table["caption"].to_pylist())
+    ]
+    place = table.schema.get_field_index("caption")
+    pq.write_table(table.set_column(place, "caption", pa.array(captions)), out)
+    return out
+
+
+def test_repaired_captions_are_trained_on_beside_the_raw_ones_and_compared(source, tmp_path, monkeypatch):
+    """Stopped before every step of the repair as well; the words of the raw captions are back at the end."""
+    data = with_boilerplate(source, tmp_path / "templates.parquet")
+    settings = SETTINGS | {"recipes": ["catlip"], "repair": True, "draws": 1}
+    once = PilotState.once
+    seen: list[str] = []
+
+    def stop_once(self, name, work):
+        stops = "repair" in name or "words" in name or name == "audit"
+        if stops and name not in self.steps and name not in seen:
+            seen.append(name)
+            raise KeyboardInterrupt
+        return once(self, name, work)
+
+    monkeypatch.setattr(PilotState, "once", stop_once)
+    while True:
+        try:
+            ended = pilot(data, out=tmp_path / "out", **settings, **TINY)
+            break
+        except Interrupted:
+            assert len(seen) < 8
+    assert {"audit", "repair", "repaired words", "words put back"} <= set(seen)
+    assert set(ended.models) == {"CatLIP (captions)", "CatLIP (captions), repaired captions"}
+    compared = [
+        (one.model, one.details["against"]) for one in ended.results if one.metric == "acc1_difference"
+    ]
+    assert ("CatLIP (captions), repaired captions", "CatLIP (captions)") in compared
+    checks = {what: found for what, found, _ in ended.gates[-1].checks}
+    assert checks["repair"].endswith("of 192 captions changed")
+    assert "repaired minus raw, 5 labels a class" in checks
+    assert "repaired minus raw" in Path(ended.report).read_text()
+    catalog = Catalog.open(tmp_path / "out" / "catalog")
+    repaired = catalog.take([1], ["caption_repaired"])["caption_repaired"][0].as_py()
+    assert repaired and "Flat Icon Collection" not in repaired
+    read = json.loads(catalog.schema.field("words_synset").metadata[b"synsight.settings"])
+    assert read["text_columns"] == ["caption", "keywords"]
+
+
+def test_a_repair_that_the_judged_run_would_not_notice_is_refused(source, tmp_path):
+    with pytest.raises(UsageError, match="simclr does not learn from their words; put catlip last"):
+        pilot(source, out=tmp_path / "out", **(SETTINGS | {"recipes": ["simclr"], "repair": True}), **TINY)

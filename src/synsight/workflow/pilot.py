@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from synsight.workflow.data_step import DataStep
 from synsight.workflow.desk import Desk
 from synsight.workflow.pretraining_step import PretrainingStep
 from synsight.workflow.proof_step import ProofStep
+from synsight.workflow.repair_step import RepairStep, check_repairable
 from synsight.workflow.report_step import write_pilot_page
 from synsight.workflow.state import PilotState
 
@@ -46,6 +47,7 @@ def pilot(
     labels_per_class: int = 10,
     draws: int = 3,
     seed: int = 0,
+    repair: bool = False,
     yes: bool = False,
     **overrides: object,
 ) -> PilotSummary:
@@ -65,6 +67,7 @@ def pilot(
         labels_per_class: Of the few-label comparison.
         draws: Of the few labels.
         seed: Of everything.
+        repair: Also audit and repair the captions, train the judged recipe on the repaired ones, and compare.
         yes: Go through the gates without asking.
         overrides: Settings of all runs, as `encoder="resnet18"`, `epochs=5` or `**{"optim.lr": 1e-3}`; None
             leaves a setting to its recipe.
@@ -77,6 +80,8 @@ def pilot(
         Interrupted: Stopped from outside; the same call goes on.
     """
     _check_recipes(recipes)
+    if repair:
+        check_repairable(list(recipes))
     desk = Desk(yes=yes)
     changes = {name: value for name, value in overrides.items() if value is not None}
     settings = {
@@ -87,6 +92,7 @@ def pilot(
         "labels_per_class": labels_per_class,
         "draws": draws,
         "seed": seed,
+        **({"repair": True} if repair else {}),
         "overrides": {name: str(value) for name, value in changes.items()},
     }
     out = Path(out)
@@ -120,6 +126,8 @@ class _Pilot:
         runs = pretraining.run()
         if not self.passed(runs.gate, gates, "Go on to the proof?"):
             return self.end(gates, data, runs)
+        if self.state.settings.get("repair"):
+            runs = replace(runs, repaired=RepairStep(self.out, self.state, data, pretraining).run())
         proof = ProofStep(self.out, self.state, self.changes, data, runs).run()
         gates.append(proof.gate)
         self.desk.show(len(gates), proof.gate)
@@ -156,7 +164,7 @@ class _Pilot:
             report=str(page),
             stopped_at=gates[-1].name if stopped else None,
             gates=gates,
-            models={} if runs is None else {run.name: run.model for run in runs.runs},
+            models={} if runs is None else {run.name: run.model for run in runs.all},
             results=results,
         )
 
@@ -171,6 +179,7 @@ class _Pilot:
             words += [f"--{name.replace('_', '-')}", str(given[name])]
         for name, value in given["overrides"].items():
             words += [f"--{name.replace('_', '-')}", value]
+        words += ["--repair"] if given.get("repair") else []
         return shlex.join([*words, "--out", str(self.out)])
 
 

@@ -31,6 +31,13 @@ class Runs:
     runs: Sequence[RunSummary]
     untrained: str
     """Model name of the untrained encoder of the same kind."""
+    repaired: RunSummary | None = None
+    """The last recipe once more, on repaired captions."""
+
+    @property
+    def all(self) -> list[RunSummary]:
+        """Every run."""
+        return [*self.runs, *([self.repaired] if self.repaired else [])]
 
 
 @dataclass
@@ -48,7 +55,7 @@ class PretrainingStep:
 
     def quotes(self) -> dict[str, DryRun]:
         """Run name -> its dry run."""
-        return {_name(recipe): self.quoted(recipe) for recipe in self.state.settings["recipes"]}
+        return {name_of(recipe): self.quoted(recipe) for recipe in self.state.settings["recipes"]}
 
     def quoted(self, recipe: str) -> DryRun:
         """One recipe's dry run."""
@@ -59,7 +66,7 @@ class PretrainingStep:
         """Train what is not trained yet."""
         recipes = self.state.settings["recipes"]
         runs = [
-            replace(self.pretrain(recipe, out=self.out / "runs" / recipe, resume=True), name=_name(recipe))
+            replace(self.pretrain(recipe, out=self.out / "runs" / recipe, resume=True), name=name_of(recipe))
             for recipe in recipes
         ]
         config = self.config(recipes[-1])
@@ -108,5 +115,6 @@ class PretrainingStep:
         )
 
 
-def _name(recipe: str) -> str:
+def name_of(recipe: str) -> str:
+    """What a recipe's model is called for readers."""
     return RECIPE_NAMES.get(recipe, recipe)

@@ -1,7 +1,7 @@
 """The pilot's third step: test images that nothing has seen, and training from scratch to compare with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +60,47 @@ class ProofStep:
         measured = [one for folder in folders for one in read_results(folder)]
         predictions = pa.concat_tables([read_predictions(folder) for folder in folders])
         means = mean_over_draws(measured, predictions)
-        order = [UNTRAINED, SCRATCH, *(run.name for run in self.runs.runs)]
+        order = [UNTRAINED, SCRATCH, *(run.name for run in self.runs.all)]
         means.sort(key=lambda one: order.index(one.model))
         judged = self.runs.runs[-1].name
-        rivals = [SCRATCH, *(name for name in order if name not in (SCRATCH, judged))]
+        rivals = [SCRATCH, UNTRAINED, *(run.name for run in self.runs.runs[:-1])]
         found = [
             one
             for rival in rivals
             for one in difference_results(means, predictions, model=judged, against=rival)
         ]
         found.sort(key=lambda one: (one.metric != "acc1_difference", one.n_labels is None))
-        results = [*means, *found]
+        repaired = self.repaired(means, predictions, judged)
+        results = [*means, *found, *repaired]
         write_evaluation(self.out, results, predictions, settings=self.state.settings)
         subject = subject_of(self.state.settings["recipes"])
         gate = proof_gate(
             means, differences=[one for one in found if one.metric.startswith("acc1")], subject=subject
         )
+        gate = replace(gate, checks=[*gate.checks, *self.repair_checks(repaired)])
         return Proof(gate, results)
+
+    def repaired(self, means: list[Result], predictions: pa.Table, judged: str) -> list[Result]:
+        """What the run on repaired captions is ahead of the one on the captions as found."""
+        if self.runs.repaired is None:
+            return []
+        model = self.runs.repaired.name
+        return list(difference_results(means, predictions, model=model, against=judged))
+
+    def repair_checks(self, differences: list[Result]) -> list[tuple[str, str, bool]]:
+        """Lines of the gate about the repair."""
+        if not self.state.settings.get("repair"):
+            return []
+        done = self.state.steps["repair"]
+        found = f"{done['changed']:,} of {done['rows']:,} captions changed"
+        checks = [("repair", found if done["changed"] else "no caption to repair, so no second run", True)]
+        for one in differences:
+            if one.metric == "acc1_difference":
+                what = f"{one.task}, all labels" if one.n_labels is None else f"{one.n_labels} labels a class"
+                found = f"{one.value:+.3f} ({one.ci_low:+.3f} to {one.ci_high:+.3f})"
+                # No difference found is an answer, too: the check fails only where repair has done harm.
+                checks.append((f"repaired minus raw, {what}", found, one.ci_high is None or one.ci_high >= 0))
+        return checks
 
     def train_from_scratch(self, out: Path, labels_per_class: int | None) -> list[Result]:
         """The baseline on the same few labels, or on all, with as many steps as the judged run."""
@@ -110,7 +134,7 @@ class ProofStep:
     def evaluate(self, out: Path) -> list[Result]:
         """All frozen encoders on the same questions."""
         settings = self.state.settings
-        names = {self.runs.untrained: UNTRAINED} | {run.model: run.name for run in self.runs.runs}
+        names = {self.runs.untrained: UNTRAINED} | {run.model: run.name for run in self.runs.all}
         return evaluate(
             list(names),
             data=self.data.catalog,
