@@ -5,7 +5,6 @@ threads go on, and are better off without the copies between processes.
 """
 
 import os
-import pickle
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +15,7 @@ from itertools import chain
 from multiprocessing import get_context
 from os import cpu_count
 
+from synsight.between_processes import packed, unpacked
 from synsight.errors import ConfigError, DataError, SynsightError
 from synsight.stages import (
     Chunk,
@@ -103,7 +103,7 @@ def _next(waiting: deque[tuple[Chunk, "Future[Result | SynsightError]"]]) -> tup
 
 def _pickled(value: Stage | Chunk) -> bytes:
     try:
-        return pickle.dumps(value)
+        return packed(value)
     except Exception as error:  # whatever an object's own pickling raises
         raise ConfigError(
             f"{type(value).__name__} cannot be sent to another process ({error}); use --runner local."
@@ -113,12 +113,12 @@ def _pickled(value: Stage | Chunk) -> bytes:
 def _begin(stage: bytes) -> None:
     global _stage
     os.environ["OMP_NUM_THREADS"] = "1"  # processes beside one another; read when a stage brings torch
-    _stage = pickle.loads(stage)  # noqa: S301  our own, from the process that started this one
+    _stage = unpacked(stage)
 
 
 def _work(chunk: bytes) -> Result | SynsightError:
     assert _stage is not None
     try:
-        return work(_stage, pickle.loads(chunk))  # noqa: S301
+        return work(_stage, unpacked(chunk))
     except SynsightError as error:
         return bare_error(error)

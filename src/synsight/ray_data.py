@@ -7,7 +7,6 @@ a chunk's work is a pure function, so that once and twice are alike.
 """
 
 import logging
-import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
@@ -18,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from synsight.between_processes import packed, unpacked
 from synsight.errors import ConfigError, DataError, SynsightError
 from synsight.ray_cluster import connect, import_ray
 from synsight.stages import (
@@ -201,18 +201,18 @@ def _closed(stage: Callable[[], Stage], number: int, description: pa.Buffer) -> 
     try:
         result = work(stage(), _unpickled(description))
     except SynsightError as error:
-        return {"number": number, "kept": b"", "rejected": b"", "about": pickle.dumps(bare_error(error))}
+        return {"number": number, "kept": b"", "rejected": b"", "about": packed(bare_error(error))}
     return {
         "number": number,
         "kept": _ipc(result.kept),
         "rejected": _ipc(result.rejected),
-        "about": pickle.dumps((result.rows_in, dict(result.reasons))),
+        "about": packed((result.rows_in, dict(result.reasons))),
     }
 
 
 def _unpickled(data: Any) -> Any:
     try:
-        return pickle.loads(data)  # noqa: S301  from the process that called, over a port that asks for a token
+        return unpacked(data)
     except Exception as error:  # whatever a module does that is another one here
         raise ConfigError(
             f"a machine of the cluster cannot take part ({type(error).__name__}: {error}); "
@@ -221,7 +221,7 @@ def _unpickled(data: Any) -> Any:
 
 
 def _opened(block: pa.Table, row: int) -> Result:
-    about = pickle.loads(block.column("about")[row].as_py())  # noqa: S301
+    about = unpacked(block.column("about")[row].as_py())
     if isinstance(about, SynsightError):
         raise about
     rows_in, reasons = about

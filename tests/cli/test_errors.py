@@ -10,7 +10,7 @@ from synsight.errors import UsageError
 WRONG = [
     (["pretrian", "catlip"], 'Did you mean "pretrain"'),
     (["ingest", "a", "--out", "b", "--label-colum", "c"], "--label-column"),
-    (["words"], "requires an argument"),
+    (["words"], "words needs a catalog"),
     (["pretrain", "catlp", "--data", "x", "--out", "y"], "did you mean 'catlip'"),
     (["pretrain", "catlip", "--data", "x", "--out", "y", "--optim.lrr", "1"], "did you mean 'optim.lr'"),
     (["pretrain", "catlip", "--data", "x", "--out", "y", "--epoch", "3"], "'epochs'"),

@@ -28,7 +28,11 @@ FLAGS = {
         kind="image", meaning="The image has no sharp edges.", advice="Take it again, or leave it out."
     ),
     "dark": Flag(kind="image", meaning="Nearly all of the image is black.", advice="Check the exposure."),
-    "bright": Flag(kind="image", meaning="Nearly all of the image is white.", advice="Check the exposure."),
+    "bright": Flag(
+        kind="image",
+        meaning="The image is burnt out, or too faint on white to see.",
+        advice="Check the exposure.",
+    ),
     "blank": Flag(kind="image", meaning="The image shows one colour only.", advice="Leave the row out."),
     "odd-aspect": Flag(
         kind="image",
