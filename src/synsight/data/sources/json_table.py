@@ -1,20 +1,15 @@
 """JSON lines: one object a line."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Iterator
 
-import pyarrow as pa
-
-from synsight.data.sources.column_types import JsonColumn, Reader
-from synsight.data.sources.records import MOST_COLUMNS, Record
-from synsight.data.sources.roots import Root
-from synsight.errors import DataError
+from synsight.data.sources.records import Record
+from synsight.data.sources.surveyed import SurveyedTable
 
 MOST_LINE_BYTES = 16_000_000
 
 
-class JsonLinesTable:
+class JsonLinesTable(SurveyedTable):
     """A JSONL file; its columns are all keys of all objects.
 
     Args:
@@ -24,28 +19,10 @@ class JsonLinesTable:
 
     unit = "line"
 
-    def __init__(self, root: Root, path: str) -> None:
-        self._root, self._path = root, path
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """See `Table.columns`."""
-        return list(self.types)
-
     @property
     def bytes_columns(self) -> Collection[str]:
         """See `Table.bytes_columns`; JSON holds none."""
         return ()
-
-    @property
-    def types(self) -> Mapping[str, tuple[pa.DataType, Reader]]:
-        """See `Table.types`."""
-        return self._survey[0]
-
-    @property
-    def rows(self) -> int:
-        """See `Table.rows`."""
-        return self._survey[1]
 
     def records(self) -> Iterator[Record]:
         """See `Table.records`."""
@@ -64,21 +41,6 @@ class JsonLinesTable:
                 yield Record(number, value)
             else:
                 yield Record(number, {}, f"expected a JSON object, found a {type(value).__name__}")
-
-    @cached_property
-    def _survey(self) -> tuple[Mapping[str, tuple[pa.DataType, Reader]], int]:
-        columns: dict[str, JsonColumn] = {}
-        rows = 0
-        for record in self.records():
-            rows += 1
-            for name, value in record.cells.items():
-                columns.setdefault(name, JsonColumn()).see(value)
-            if len(columns) > MOST_COLUMNS:
-                raise DataError(
-                    f"{self._path} in {self._root.name}: expected at most {MOST_COLUMNS:,} different keys, "
-                    f"found more by line {record.line}; give every object the same keys."
-                )
-        return {name: column.result() for name, column in columns.items()}, rows
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         with self._root.open(self._path) as file:

@@ -1,19 +1,15 @@
 """WebDataset tars: consecutive members with one key are one sample."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-
-from synsight.data.sources.column_types import JsonColumn, Reader
 from synsight.data.sources.image_folder import FOREIGN_ENDINGS, READ_ENDINGS
-from synsight.data.sources.records import MOST_COLUMNS, Record
+from synsight.data.sources.records import Record
 from synsight.data.sources.roots import PlaceError, Root, shown
+from synsight.data.sources.surveyed import SurveyedTable
 from synsight.data.sources.tar_members import BrokenTarError, Member, MemberRoot, members
-from synsight.errors import DataError
 
 MOST_TEXT_BYTES = 1_000_000
 
@@ -22,7 +18,7 @@ TEXTS = {"txt": "caption", "text": "caption", "caption": "caption", "cls": "labe
 columns), and nothing else: `.pyd`, `.pth` and `.npy` are programs to those who decode them."""
 
 
-class TarTable:
+class TarTable(SurveyedTable):
     """One tar: a record a sample, in the tar's order.
 
     As WebDataset has it, the key of `a/b.c/0001.seg.png` is `a/b.c/0001` and its ending `seg.png`; members of
@@ -35,29 +31,15 @@ class TarTable:
     """
 
     unit = "sample"
+    always = ("image", "key")
 
     def __init__(self, root: Root, path: str) -> None:
-        self._root, self._path = MemberRoot(root), path
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """See `Table.columns`."""
-        return list(self.types)
+        super().__init__(MemberRoot(root), path)
 
     @property
     def bytes_columns(self) -> Collection[str]:
         """See `Table.bytes_columns`; what a tar holds goes before a file name in its JSON."""
         return {"image"}
-
-    @property
-    def types(self) -> Mapping[str, tuple[pa.DataType, Reader]]:
-        """See `Table.types`."""
-        return self._survey[0]
-
-    @property
-    def rows(self) -> int:
-        """See `Table.rows`."""
-        return self._survey[1]
 
     def records(self) -> Iterator[Record]:
         """See `Table.records`."""
@@ -111,21 +93,6 @@ class TarTable:
         for name, one in value.items():
             if name not in ("image", "key"):
                 cells.setdefault(name, one)
-
-    @cached_property
-    def _survey(self) -> tuple[Mapping[str, tuple[pa.DataType, Reader]], int]:
-        columns: dict[str, JsonColumn] = {"image": JsonColumn(), "key": JsonColumn()}
-        rows = 0
-        for record in self.records():
-            rows += 1
-            for name, value in record.cells.items():
-                columns.setdefault(name, JsonColumn()).see(value)
-            if len(columns) > MOST_COLUMNS:
-                raise DataError(
-                    f"{self._path} in {self._root.name}: expected at most {MOST_COLUMNS:,} different JSON "
-                    f"keys, found more by sample {record.line}; give every object the same keys."
-                )
-        return {name: column.result() for name, column in columns.items()}, rows
 
 
 def _parted(name: str) -> tuple[str, str]:
