@@ -13,6 +13,7 @@ from synsight.data.columns import distinct_names, guess_columns, kept_names
 from synsight.data.sources import MESSAGE, PLACE, open_source
 from synsight.data.sources.roots import LocalRoot, PlaceError, RemoteRoot
 from synsight.errors import DataError
+from synsight.fetching import FetchError
 from synsight.stages import REJECTED
 
 
@@ -295,3 +296,39 @@ def test_a_file_url_is_a_path_with_all_its_walls(walled):
         ("folder_out", "outside_source"),
         ("link_out.png", "outside_source"),
     ]
+
+
+def test_a_table_on_the_web_is_fetched_through_the_one_guarded_function_alone(monkeypatch):
+    asked = []
+    files = {
+        "table.csv": b"file_name,caption\na b.png,one\n../x.png,two\nno.png,three\n",
+        "a%20b.png": png(1),
+    }
+
+    def fetch(url, *, allow, limit_bytes, timeout):
+        assert allow
+        asked.append(url)
+        name = url.removeprefix("https://example.org/set/")
+        if name not in files:
+            raise FetchError("bad_status", f"{url}: the server answered 404.")
+        return files[name]
+
+    monkeypatch.setattr("synsight.data.sources.web_root.fetch", fetch)
+    rows = rows_of("https://example.org/set/table.csv")
+    assert [row["image"] for row in rows] == [png(1), None, None]
+    assert [row[REJECTED] for row in rows] == [None, "outside_source", "missing_file"]
+    assert set(asked) == {f"https://example.org/set/{name}" for name in (*files, "no.png")}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/table.csv",
+        "https://127.0.0.1/table.csv",
+        "https://[::1]/t.csv",
+        "https://x.org/dir",
+    ],
+)
+def test_an_address_that_is_no_table_of_the_public_web_is_refused(url):
+    with pytest.raises(DataError, match=r"https|public|no list of files"):
+        rows_of(url)

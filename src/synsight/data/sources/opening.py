@@ -16,6 +16,7 @@ from synsight.data.sources.roots import Root, is_url, root_of, shown
 from synsight.data.sources.shards import shards
 from synsight.data.sources.table_source import TABLES, TableFile, TableSource
 from synsight.data.sources.tar_members import MemberRoot
+from synsight.data.sources.web_root import WebRoot
 from synsight.data.splits import is_split_name, normalised_split
 from synsight.errors import DataError
 from synsight.stages import Source
@@ -87,7 +88,11 @@ def open_source(place: str | Path, *, chosen: Mapping[str, str | None] | None = 
 
 def _open_url(url: str, chosen: Mapping[str, str | None]) -> ImageSource:
     folder, _, name = url.rstrip("/").rpartition("/")
-    if PurePosixPath(name).suffix.lower() in TABLES:
+    is_table = PurePosixPath(name).suffix.lower() in TABLES
+    if url.startswith(("http://", "https://")):
+        web = WebRoot(folder if is_table else url)
+        return _table_source(web, [TableFile(name)], chosen) if is_table else _open_folder(web, chosen)
+    if is_table:
         return _table_source(root_of(folder), [TableFile(name)], chosen)
     return _open_folder(root_of(url), chosen)
 
