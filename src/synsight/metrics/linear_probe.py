@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from synsight.errors import ShapeError
 from synsight.metrics.arrays import Floats, Integers, check_features, check_finite
-from synsight.metrics.softmax_regression import SoftmaxRegression, softmax_path
+from synsight.metrics.softmax_regression import COARSE, TOLERANCE, SoftmaxRegression, softmax_path
 
 C_GRID = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-10, 5))
 """Inverse strengths of the L2 penalty that are tried: 1e-5 to 1e2, two a decade."""
@@ -20,6 +20,8 @@ DEFAULT_C = 0.1
 """Taken where nothing can choose: one label a class."""
 FOLDS = 5
 _PATIENCE = 3
+_FEW_PATIENCE = 2
+"""As many decades nearly: their grid has one value a decade."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,26 +145,44 @@ def _cross_validated_c(
     folds: int,
     grid: tuple[float, ...],
 ) -> float:
-    totals = np.zeros((len(grid), 2))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
-    for train, held_out in splitter.split(features, labels, groups):
-        if len(held_out) == 0 or len(np.unique(labels[train])) < 2:  # few groups may leave a fold empty
-            continue
-        path = _path(features[train], labels[train], num_classes=num_classes, grid=grid)
-        for number, probe in enumerate(path):
-            totals[number] += np.array(_quality(probe, features[held_out], labels[held_out])) * len(held_out)
-    return grid[max(range(len(grid)), key=lambda number: tuple(totals[number]))]
+    parts = [
+        (train, held_out)
+        for train, held_out in splitter.split(features, labels, groups)
+        if len(held_out) and len(np.unique(labels[train])) > 1  # few groups may leave a fold empty
+    ]
+    paths = [
+        _path(features[train], labels[train], num_classes=num_classes, grid=grid, tolerance=COARSE)
+        for train, _ in parts
+    ]
+    totals: list[tuple[float, float]] = []
+    for probes in zip(*paths, strict=True):
+        found = [
+            np.array(_quality(probe, features[held_out], labels[held_out])) * len(held_out)
+            for probe, (_, held_out) in zip(probes, parts, strict=True)
+        ]
+        accuracy, log_likelihood = np.sum(found, axis=0)
+        totals.append((accuracy, log_likelihood))
+        likeliest = max(range(len(totals)), key=lambda number: totals[number][1])
+        if len(totals) - likeliest > _FEW_PATIENCE:
+            break  # as in `fit_linear_probe`; the weakest penalties take the longest
+    return grid[max(range(len(totals)), key=lambda number: totals[number])] if totals else DEFAULT_C
 
 
 def _path(
-    features: Floats, labels: Integers, *, num_classes: int, grid: tuple[float, ...]
+    features: Floats,
+    labels: Integers,
+    *,
+    num_classes: int,
+    grid: tuple[float, ...],
+    tolerance: float = TOLERANCE,
 ) -> Iterator[LinearProbe]:
     """One fitted probe for each C, each starting from the one before."""
     mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
     deviation = features.std(axis=0, dtype=np.float64).astype(np.float32)
     scale = np.where(deviation > 0, deviation, np.float32(1))
     inputs = _standardised(features, mean, scale)
-    for regression in softmax_path(inputs, labels, grid=grid):
+    for regression in softmax_path(inputs, labels, grid=grid, tolerance=tolerance):
         yield LinearProbe(mean, scale, regression, num_classes)
 
 

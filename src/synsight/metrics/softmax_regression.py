@@ -20,8 +20,10 @@ from scipy.special import softmax
 from synsight.metrics.arrays import Floats, Integers
 
 _MAX_ITERATIONS = 1000
-_TOLERANCE = 3e-5
+TOLERANCE = 3e-5
 """Of the gradient's largest entry in the scaled coordinates, per square root of the rows."""
+COARSE = 3e-4
+"""Enough to see which penalty is best; a quarter of the steps."""
 _RANK = 1e-10
 """Axes whose share of the largest one's variance is smaller hold rounding noise."""
 
@@ -48,7 +50,9 @@ class SoftmaxRegression:
         return found
 
 
-def softmax_path(features: Floats, labels: Integers, *, grid: Sequence[float]) -> Iterator[SoftmaxRegression]:
+def softmax_path(
+    features: Floats, labels: Integers, *, grid: Sequence[float], tolerance: float = TOLERANCE
+) -> Iterator[SoftmaxRegression]:
     """One classifier for each C, each starting from the one before.
 
     Minimises the summed cross-entropy + |W|^2 / (2 C) over rows and free biases: the objective of
@@ -58,11 +62,12 @@ def softmax_path(features: Floats, labels: Integers, *, grid: Sequence[float]) -
         features: [N, D], of about unit variance.
         labels: [N] integers of two classes at least.
         grid: Values of C.
+        tolerance: When a fit has converged; see `TOLERANCE`.
     """
     problem = _Problem(features, labels)
     start: NDArray[np.float64] | None = None
     for c in grid:
-        start, converged = problem.solve(c, start)
+        start, converged = problem.solve(c, start, tolerance)
         weight, bias = problem.rows(start)
         yield SoftmaxRegression(weight, bias, problem.classes, c, converged)
 
@@ -80,7 +85,9 @@ class _Problem:
         self.inputs = (centred @ self.axes).astype(np.float32)
         self.count, self.range = len(self.classes), np.arange(len(self.inputs))
 
-    def solve(self, c: float, start: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], bool]:
+    def solve(
+        self, c: float, start: NDArray[np.float64] | None, tolerance: float
+    ) -> tuple[NDArray[np.float64], bool]:
         """Rows [K, R + 1] in principal axes, the bias last."""
         penalty = (2.0 if self.count == 2 else 1.0) / c
         rows = len(self.inputs)
@@ -112,7 +119,7 @@ class _Problem:
             begin.ravel(),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": _MAX_ITERATIONS, "gtol": float(_TOLERANCE * np.sqrt(rows)), "ftol": 1e-10},
+            options={"maxiter": _MAX_ITERATIONS, "gtol": float(tolerance * np.sqrt(rows)), "ftol": 1e-10},
         )
         return found.x.reshape(shape) * scale, bool(found.success)
 
