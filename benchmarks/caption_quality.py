@@ -107,7 +107,7 @@ def _audited(arguments: argparse.Namespace, catalog: Path, damage: float, seed: 
     if not (out / "audit.json").exists():
         audit(catalog, out=out, seed=seed)
     if not (out / "repair.json").exists():
-        repair(catalog, out=out)
+        repair(catalog, score_model="catalog", out=out)
     found, mended = (json.loads((out / name).read_text()) for name in ("audit.json", "repair.json"))
     return {
         "verdict": found["verdict"],

@@ -61,7 +61,12 @@ class RepairStep:
 
     def repair(self) -> dict[str, Any]:
         """What the repair changed, as plain values."""
-        summary = repair(self.data.catalog, text_columns=self.data.text_columns[:1], out=self.out / "repair")
+        summary = repair(
+            self.data.catalog,
+            text_columns=self.data.text_columns[:1],
+            score_model="catalog",  # else a wrong `mismatch` flag alone would cost a good caption
+            out=self.out / "repair",
+        )
         found = as_json(summary)
         return {name: found[name] for name in ("rows", "changed", "origins", "removed")}
 
