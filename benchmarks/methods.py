@@ -72,7 +72,7 @@ def main() -> None:
             seed=list(range(arguments.seeds)),
             **{rule: value, "text_column": TEXT, **changes},
         )
-        title = f"{value:g} minutes a run" if rule == "minutes_per_run" else f"{value:,} images a run"
+        title = f"{value:g} minute(s) a run" if rule == "minutes_per_run" else f"{value:,} images a run"
         pages.append(
             _page(title, summary.runs, summary.results, Catalog.open(pool).count_rows("split = 'train'"))
         )
@@ -154,7 +154,8 @@ def _of(means: Sequence[Result], model: str | None, column: tuple[str, str, int 
 
 def _cell(one: Result) -> str:
     seeds = one.details["seed_values"]
-    return f"{one.value:.3f} [{one.ci_low:.3f}, {one.ci_high:.3f}] ({min(seeds):.3f} to {max(seeds):.3f})"
+    spread = f" ({min(seeds):.3f} to {max(seeds):.3f})" if len(seeds) > 1 else ""
+    return f"{one.value:.3f} [{one.ci_low:.3f}, {one.ci_high:.3f}]{spread}"
 
 
 def _threads() -> int:
