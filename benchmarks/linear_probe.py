@@ -2,8 +2,8 @@
 
 Two kinds of features: those of an untrained ResNet-10-t on the emoji sample, and synthetic ones with a
 spectrum that falls as 1/rank, along which classes differ clearly (so that a weak penalty has its optimum far
-away). Both go from strong to weak penalty with warm starts. Printed: processor time of scikit-learn over ours, within turns, and
-by how much each objective is above the lower one, the worst of the path.
+away). Both go from strong to weak penalty with warm starts. Printed: processor time of scikit-learn over
+ours, within turns, and by how much each objective is above the lower one, the worst of the path.
 
     python benchmarks/linear_probe.py --turns 5
 
