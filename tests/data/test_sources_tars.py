@@ -92,10 +92,7 @@ def test_brace_ranges_joins_folders_and_split_folders(tmp_path):
 
 def test_a_list_of_tars_is_understood_or_refused_in_a_sentence(tmp_path):
     assert shards("a-{008..010}.tar::b.tar") == ["a-008.tar", "a-009.tar", "a-010.tar", "b.tar"]
-    assert (
-        shards("a-{0..1}-{0..1}.tar") == ["a-0-0.tar", "a-0-1.tar", "a-1-0.tar", "a-1-1.tar"]
-        or len(shards("a-{0..1}-{0..1}.tar")) == 4
-    )
+    assert shards("a-{0..1}-{0..1}.tar") == ["a-0-0.tar", "a-0-1.tar", "a-1-0.tar", "a-1-1.tar"]
     assert shards("a.tar") is None
     assert shards("a.csv::b.tar") is None
     with pytest.raises(DataError, match="a range that rises"):
@@ -198,7 +195,7 @@ def test_any_bytes_are_rows_or_one_sentence(data, cut, tmp_path_factory):
     (folder / "a.tar").write_bytes(whole[:cut] + data + whole[cut + len(data) :])
     try:
         for row in rows_of(folder / "a.tar"):
-            assert row["image"] is not None or row[REJECTED] or row["image"] is None
+            assert (row["image"] is None) == (row[REJECTED] is not None)
     except DataError as error:
         assert str(error)
 
