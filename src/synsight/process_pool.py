@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from multiprocessing import get_context
 from os import cpu_count
@@ -19,15 +18,11 @@ from synsight.between_processes import packed, unpacked
 from synsight.errors import ConfigError, DataError, SynsightError
 from synsight.stages import (
     Chunk,
-    Ledger,
+    JobRunner,
     Result,
     Results,
-    Sink,
-    Source,
     Stage,
-    StageCounts,
     bare_error,
-    run_job,
     work,
 )
 
@@ -36,7 +31,7 @@ _stage: Stage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessRunner:
+class ProcessRunner(JobRunner):
     """Runs a stage in processes, with a bounded number of batches in memory.
 
     They are started anew, not forked: the table library does not live across a fork. That takes some seconds,
@@ -50,25 +45,8 @@ class ProcessRunner:
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be >= 1; got {self.workers!r}.")
 
-    def run(
-        self,
-        stage: Stage,
-        source: Source,
-        sink: Sink,
-        *,
-        ledger: Ledger,
-        description: str,
-        total: int | None = None,
-    ) -> StageCounts:
-        """See `Runner.run`.
-
-        Raises:
-            DataError: A process was killed, perhaps for want of memory.
-        """
-        results = partial(self._results, stage)
-        return run_job(results, stage, source, sink, ledger=ledger, description=description, total=total)
-
-    def _results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
+    def results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
+        """See `JobRunner.results`."""
         workers = self.workers or cpu_count() or 1
         first = next(chunks, None)
         if first is None:

@@ -22,15 +22,11 @@ from synsight.errors import ConfigError, DataError, SynsightError
 from synsight.ray_cluster import connect, import_ray
 from synsight.stages import (
     Chunk,
-    Ledger,
+    JobRunner,
     Result,
     Results,
-    Sink,
-    Source,
     Stage,
-    StageCounts,
     bare_error,
-    run_job,
     work,
 )
 
@@ -60,7 +56,7 @@ _stages: dict[str, Stage] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class RayRunner:
+class RayRunner(JobRunner):
     """Runs a stage on a Ray cluster; same rows in the same order with the same bytes as the embedded runner.
 
     Every machine needs the same synsight and sees the source, and a catalog that is read, under the same path
@@ -77,25 +73,8 @@ class RayRunner:
             raise ConfigError(f"workers must be >= 1; got {self.workers!r}.")
         import_ray("ray.data", purpose="work on a cluster")
 
-    def run(
-        self,
-        stage: Stage,
-        source: Source,
-        sink: Sink,
-        *,
-        ledger: Ledger,
-        description: str,
-        total: int | None = None,
-    ) -> StageCounts:
-        """See `Runner.run`.
-
-        Raises:
-            ConfigError: The cluster lets everybody in.
-        """
-        results = partial(self._results, stage)
-        return run_job(results, stage, source, sink, ledger=ledger, description=description, total=total)
-
-    def _results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
+    def results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
+        """See `JobRunner.results`."""
         first = next(chunks, None)
         if first is None:
             return  # a finished job needs no cluster

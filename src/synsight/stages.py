@@ -13,6 +13,7 @@ A chunk passes three points, and may be killed between any two of them:
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -174,8 +175,35 @@ Results = Generator[tuple[Chunk, Result], None, None]
 """Chunks with their results, in the order of the source."""
 
 
+class JobRunner(ABC):
+    """A `Runner` that says how chunks become results; the book-keeping is the same for all."""
+
+    @abstractmethod
+    def results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
+        """Map the stage over chunks, in their order; closed early, it stops its workers.
+
+        Raises:
+            DataError: A worker was lost.
+            ConfigError: Something cannot be sent to where the workers are, or may not be.
+        """
+
+    def run(
+        self,
+        stage: Stage,
+        source: Source,
+        sink: Sink,
+        *,
+        ledger: Ledger,
+        description: str,
+        total: int | None = None,
+    ) -> StageCounts:
+        """See `Runner.run`."""
+        results = partial(self.results, stage)
+        return run_job(results, stage, source, sink, ledger=ledger, description=description, total=total)
+
+
 @dataclass(frozen=True, kw_only=True)
-class ThreadRunner:
+class ThreadRunner(JobRunner):
     """Runs a stage in threads of this process, with a bounded number of batches in memory.
 
     Image codecs and Arrow release the interpreter lock, so threads are as fast as processes here.
@@ -192,21 +220,8 @@ class ThreadRunner:
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be >= 1; got {value!r}.")
 
-    def run(
-        self,
-        stage: Stage,
-        source: Source,
-        sink: Sink,
-        *,
-        ledger: Ledger,
-        description: str,
-        total: int | None = None,
-    ) -> StageCounts:
-        """See `Runner.run`."""
-        results = partial(self._results, stage)
-        return run_job(results, stage, source, sink, ledger=ledger, description=description, total=total)
-
-    def _results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
+    def results(self, stage: Stage, chunks: Iterator[Chunk]) -> Results:
+        """See `JobRunner.results`."""
         workers = self.workers or cpu_count() or 1
         pool = ThreadPoolExecutor(workers, thread_name_prefix=stage.name)
         waiting: deque[tuple[Chunk, Future[Result]]] = deque()

@@ -70,8 +70,7 @@ class RowSource:
 def spool_of(catalog: Catalog, stage: Stage, source: RowSource) -> ColumnSpool:
     """Where a stage over chosen rows keeps its results until they are used."""
     folder = catalog.local_folder / "work" / stage_key(stage)
-    # The spool asks a source for its chunks and its fingerprint alone.
-    return ColumnSpool(folder, stage, source)  # type: ignore[arg-type]
+    return ColumnSpool(folder, stage, source)
 
 
 def _read(

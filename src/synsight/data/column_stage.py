@@ -13,7 +13,7 @@ Killed anywhere, the same lines finish the work: the spool keeps what was done.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from synsight.data.append_sink import read_ipc, write_ipc
 from synsight.errors import ConfigError, DataError
 from synsight.files import remove
 from synsight.ledger import Receipt
-from synsight.stages import REJECTED, Chunk, Stage, chunk_key, stage_key
+from synsight.stages import REJECTED, Chunk, Source, Stage, chunk_key, stage_key
 
 if TYPE_CHECKING:
     from synsight.data.catalog import Catalog
@@ -72,6 +72,14 @@ class CatalogSource:
             )
 
 
+class FingerprintedSource(Source, Protocol):
+    """A source that knows the identity of what it reads."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the content of the columns read."""
+
+
 class ColumnSpool:
     """A stage's `Sink` that keeps each chunk's result as one Arrow file until all are there.
 
@@ -81,7 +89,7 @@ class ColumnSpool:
         source: Tells the order.
     """
 
-    def __init__(self, folder: Path, stage: Stage, source: CatalogSource) -> None:
+    def __init__(self, folder: Path, stage: Stage, source: FingerprintedSource) -> None:
         self._folder, self._source = folder, source
         self.provenance: dict[str, str] = {
             "synsight.stage": stage_key(stage),

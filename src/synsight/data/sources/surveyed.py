@@ -1,5 +1,6 @@
 """Tables that must be read once before their columns are known."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
@@ -12,7 +13,7 @@ from synsight.data.sources.roots import Root
 from synsight.errors import DataError
 
 
-class SurveyedTable:
+class SurveyedTable(ABC):
     """Columns are all keys of all records, typed by what their values have in common.
 
     Args:
@@ -42,9 +43,9 @@ class SurveyedTable:
         """See `Table.rows`."""
         return self._survey[1]
 
+    @abstractmethod
     def records(self) -> Iterator[Record]:
         """See `Table.records`."""
-        raise NotImplementedError
 
     @cached_property
     def _survey(self) -> tuple[Mapping[str, tuple[pa.DataType, Reader]], int]:
