@@ -239,7 +239,7 @@ def _plot(arguments: argparse.Namespace, points: Sequence[Point]) -> None:
                     label=f"{recipe}, {captions}",
                 )
         axis.set(title=title, xlabel="captions damaged (%)", ylabel="accuracy")
-    axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes[1].legend(fontsize=7, handlelength=3.5, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(arguments.out / "quality.svg")
     figure.savefig(arguments.out / "quality.png", dpi=110)
 
