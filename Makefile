@@ -33,8 +33,9 @@ imports:
 docs:
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# A file's tests stay in one process, since they share what they trained; one thread each, since all cores are busy.
 unit:
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 6 --dist loadfile
 
 # Torture runs and long experiments: hours, not minutes.
 slow: setup
