@@ -42,7 +42,7 @@ class LinearProbe:
 
     @property
     def converged(self) -> bool:
-        """Whether L-BFGS met its tolerance for the chosen C."""
+        """Whether the fit met its tolerance for the chosen C."""
         return self.regression.converged
 
     def probabilities(self, features: Floats) -> NDArray[np.float32]:

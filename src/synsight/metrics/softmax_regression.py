@@ -1,14 +1,15 @@
-"""Softmax regression near its optimum, in coordinates where the optimum is near.
+"""Softmax regression at its optimum, by Newton steps whose equations are solved only as far as they pay.
 
-L-BFGS needs hundreds of steps on features that correlate, since the loss is then a long valley. The Hessian
-of the summed cross-entropy is at most half the features' Gram matrix (D. Boehning, Multinomial logistic
-regression algorithm, Ann. Inst. Stat. Math. 44, 1992). So the features are turned to their principal axes
-and each axis is scaled by that bound with the penalty: in these coordinates the curvature is at most 1 in
-every direction, and the same L-BFGS needs fewer steps. Where a weak penalty lets the classes be told apart
-almost surely the true curvature is far below the bound, and the fit ends a per cent or two above the optimum
-(`benchmarks/linear_probe.py`). One decomposition serves a whole path of penalties,
-and axes on which no row varies, as with fewer rows than dimensions, are left out: the optimum has no part
-there.
+First-order methods need hundreds of steps on features that correlate, since the loss is then a long valley,
+and more where a weak penalty lets the classes be told apart almost surely: the curvature p (1 - p) is then
+far below any bound that holds everywhere. So each step takes the curvature where it stands, through products
+of the Hessian with vectors, which cost no more than a gradient (truncated Newton: Dembo and Steihaug,
+Truncated-Newton algorithms for large-scale unconstrained optimization, Math. Programming 26, 1983; for this
+model, Lin, Weng and Keerthi, Trust region Newton method for logistic regression, JMLR 9, 2008). In the
+principal axes of the features the Hessian is close to diagonal: an axis' sum of squares times a class' mean
+curvature, and the penalty. Conjugate gradients preconditioned by it need two to ten products. One
+decomposition serves a whole path of penalties, and axes on which no row varies, as with fewer rows than
+dimensions, are left out: the optimum has no part there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,16 +17,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import softmax
 
 from synsight.metrics.arrays import Floats, Integers
 
-_MAX_ITERATIONS = 1000
 TOLERANCE = 3e-5
-"""Of the gradient's largest entry in the scaled coordinates, per square root of the rows."""
-COARSE = 3e-4
-"""Enough to see which penalty is best; a quarter of the steps."""
+"""Share of the objective: a fit has converged when a whole step lowers it by less; what is left is a small
+part of that."""
+COARSE = 1e-3
+"""Enough to see which penalty is best, in a half of the time."""
+_MAX_STEPS = 200
+_MAX_PRODUCTS = 200
+"""Of the Hessian with a vector, in one step."""
+_WORTH = 0.2
+"""A step's equations are solved until a product brings less than this part of the mean gain of a product."""
+_LEAST_CURVATURE = 1e-6
+"""Of the largest; single precision has none where a class is certain."""
+_ROUNDING = 1e-6
+"""Of the objective, in single precision; no line search can see less."""
+_ARMIJO, _LEAST_SIZE = 1e-4, 1e-3
+"""Share of the promised gain that a step must bring, and the part of a step that is tried last."""
 _RANK = 1e-10
 """Axes whose share of the largest one's variance is smaller hold rounding noise."""
 
@@ -43,7 +54,7 @@ class SoftmaxRegression:
     c: float
     """The inverse strength of the L2 penalty."""
     converged: bool
-    """Whether L-BFGS met its tolerance."""
+    """Whether the last step met the tolerance."""
 
     def probabilities(self, features: Floats) -> NDArray[np.float32]:
         """[M, K] of features [M, D]."""
@@ -67,63 +78,115 @@ def softmax_path(
         tolerance: When a fit has converged; see `TOLERANCE`.
     """
     problem = _Problem(features, labels)
-    start: NDArray[np.float64] | None = None
+    passed: list[tuple[float, NDArray[np.float64]]] = []
     for c in grid:
-        start, converged = problem.solve(c, start, tolerance)
-        weight, bias = problem.rows(start)
+        found, converged = problem.solve(c, _starts(passed, c), tolerance)
+        passed = [*passed[-1:], (np.log(c), found)]
+        weight, bias = problem.rows(found)
         yield SoftmaxRegression(weight, bias, problem.classes, c, converged)
 
 
+def _starts(passed: list[tuple[float, NDArray[np.float64]]], c: float) -> list[NDArray[np.float64]]:
+    """Where to begin: where the path stands, and where it leads to, as weights grow about as log C."""
+    if len(passed) < 2 or passed[0][0] == passed[1][0]:
+        return [found for _, found in passed[-1:]]
+    (before, first), (now, second) = passed
+    return [second, second + (np.log(c) - now) / (now - before) * (second - first)]
+
+
 class _Problem:
-    """The same rows for a whole path."""
+    """The same rows for a whole path.
+
+    Parameters are [K, R + 1] in principal axes, the bias last. Single precision where it counts, double where
+    it is summed: the products with the inputs are nearly all the time it takes.
+    """
 
     def __init__(self, features: Floats, labels: Integers) -> None:
         classes, self.targets = np.unique(labels, return_inverse=True)
         self.classes: NDArray[np.int64] = classes.astype(np.int64)
         self.centre = features.mean(axis=0, dtype=np.float64)
         centred = features.astype(np.float64) - self.centre
-        self.axes, self.spread = _principal(centred)
-        # Single precision where it counts, double where it is summed: the products are all the time it takes.
-        self.inputs = (centred @ self.axes).astype(np.float32)
-        self.count, self.range = len(self.classes), np.arange(len(self.inputs))
+        self.axes, spread = principal_axes(centred)
+        self.inputs = np.ones((len(centred), len(spread) + 1), np.float32)
+        self.inputs[:, :-1] = centred @ self.axes
+        self.squares = np.append(spread, len(centred)).astype(np.float32)
+        self.count, self.range = len(self.classes), np.arange(len(centred))
 
     def solve(
-        self, c: float, start: NDArray[np.float64] | None, tolerance: float
+        self, c: float, starts: Sequence[NDArray[np.float64]], tolerance: float
     ) -> tuple[NDArray[np.float64], bool]:
-        """Rows [K, R + 1] in principal axes, the bias last."""
-        penalty = (2.0 if self.count == 2 else 1.0) / c
-        rows = len(self.inputs)
-        scale = 1 / np.sqrt(np.append(0.5 * self.spread + penalty, 0.5 * rows))
-        penalties = np.append(np.full(len(self.spread), penalty), 0.0)
-        inputs = self.inputs * scale[:-1].astype(np.float32)
-        shape = (self.count, len(scale))
+        """The parameters at the optimum, and whether they met the tolerance; the best start is taken."""
+        penalties = np.full(len(self.squares), (2.0 if self.count == 2 else 1.0) / c, np.float32)
+        penalties[-1] = 0  # the bias is free
+        points = [
+            self._point(one, penalties) for one in starts or [np.zeros((self.count, len(self.squares)))]
+        ]
+        here = min(points, key=lambda point: point.value)
+        for _ in range(_MAX_STEPS):
+            step, gain = self._newton_step(here, penalties)
+            if gain <= 0:
+                return here.parameters, True
+            size, least = 1.0, (1 + _ROUNDING) * here.value
+            while (there := self._point(here.parameters + size * step, penalties)).value > (
+                least - _ARMIJO * size * gain
+            ):
+                size /= 2
+                if size < _LEAST_SIZE:
+                    return here.parameters, False
+            here = there
+            if gain < tolerance * here.value:
+                return here.parameters, True
+        return here.parameters, False
 
-        def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            scaled = flat.reshape(shape)
-            actual = scaled * scale
-            scores = inputs @ scaled[:, :-1].T.astype(np.float32) + actual[:, -1].astype(np.float32)
-            scores -= scores.max(axis=1, keepdims=True)
-            right = scores[self.range, self.targets]
-            errors = np.exp(scores, out=scores)
-            sums = errors.sum(axis=1)
-            value = np.log(sums).sum(dtype=np.float64) - right.sum(dtype=np.float64)
-            errors /= sums[:, None]
-            errors[self.range, self.targets] -= 1
-            gradient = np.empty(shape)
-            gradient[:, :-1] = errors.T @ inputs
-            gradient[:, -1] = errors.sum(axis=0, dtype=np.float64) * scale[-1]
-            gradient += penalties * actual * scale
-            return float(value + 0.5 * (penalties * actual**2).sum()), gradient.ravel()
+    def _point(self, parameters: NDArray[np.float64], penalties: NDArray[np.float32]) -> "_Point":
+        """The objective there; what is right is summed from what is wrong, so that certain rows count too."""
+        scores = self.inputs @ parameters.T.astype(np.float32)
+        scores -= scores.max(axis=1, keepdims=True)
+        right = scores[self.range, self.targets].astype(np.float64)
+        chances = np.exp(scores, out=scores)
+        chances[self.range, self.targets] = 0
+        others = chances.sum(axis=1, dtype=np.float64)
+        sums = others + np.exp(right)
+        chances /= sums[:, None].astype(np.float32)
+        errors = chances.copy()
+        errors[self.range, self.targets] = -others / sums
+        chances[self.range, self.targets] = np.exp(right) / sums
+        gradient = errors.T @ self.inputs + penalties * parameters
+        value = (np.log(sums) - right).sum() + 0.5 * (penalties * parameters**2).sum()
+        return _Point(parameters, float(value), gradient, chances)
 
-        begin = np.zeros(shape) if start is None else start / scale
-        found = minimize(
-            loss,
-            begin.ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": _MAX_ITERATIONS, "gtol": float(tolerance * np.sqrt(rows)), "ftol": 1e-10},
-        )
-        return found.x.reshape(shape) * scale, bool(found.success)
+    def _newton_step(
+        self, here: "_Point", penalties: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], float]:
+        """The step [K, R + 1] by conjugate gradients, and by how much it lowers the quadratic model."""
+        chances = here.chances
+        means = (chances * (1 - chances)).mean(axis=0)
+        curvature = means[:, None] * self.squares + penalties
+        curvature = np.maximum(curvature, _LEAST_CURVATURE * curvature.max())
+        rest = -here.gradient.astype(np.float32)
+        rest[:, -1] -= rest[:, -1].mean()
+        step, scaled = np.zeros_like(rest), rest / curvature
+        direction, size, gain = scaled, float(np.vdot(rest, scaled)), 0.0
+        for number in range(1, _MAX_PRODUCTS + 1):
+            moved = self.inputs @ direction.T
+            moved -= moved[self.range, self.targets][:, None]  # else certain rows would hold rounding only
+            moved *= chances
+            moved -= chances * moved.sum(axis=1, keepdims=True)
+            product = moved.T @ self.inputs + penalties * direction
+            product[:, -1] -= product[:, -1].mean()  # one number added to all biases changes nothing
+            bent = float(np.vdot(direction, product))
+            if bent <= 0:  # nothing is left but rounding
+                break
+            length = np.float32(size / bent)
+            step += length * direction
+            rest -= length * product
+            gain += (brought := 0.5 * size**2 / bent)
+            if number * brought < _WORTH * gain:
+                break
+            scaled = rest / curvature
+            size, before = float(np.vdot(rest, scaled)), size
+            direction = scaled + np.float32(size / before) * direction
+        return step, gain
 
     def rows(self, solution: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight [K, D] and bias [K] over the features as they were given."""
@@ -132,8 +195,19 @@ class _Problem:
         return weight, bias - bias.mean()
 
 
-def _principal(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Axes [D, R] along which rows vary, and the sum of squares along each."""
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """The objective at some parameters."""
+
+    parameters: NDArray[np.float64]
+    value: float
+    gradient: NDArray[np.float64]
+    chances: NDArray[np.float32]
+    """[N, K] of the classes for each row."""
+
+
+def principal_axes(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Axes [D, R] along which rows [N, D] vary, and the sum of squares along each."""
     if len(centred) >= centred.shape[1]:
         spread, axes = np.linalg.eigh(centred.T @ centred)
     else:
