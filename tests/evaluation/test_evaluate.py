@@ -30,7 +30,8 @@ def evaluated(tmp_path_factory):
 
 def test_every_model_answers_every_question_with_every_metric(evaluated):
     folder, results = evaluated
-    assert len(results) == 2 * (1 + 1 + 2) * 2
+    calibration = 2 * (1 + 2)  # of all but knn, whose votes are no probabilities
+    assert len(results) == 2 * (1 + 1 + 2) * 2 + calibration
     assert {one.model for one in results} == {"untrained", str(folder / "model")}
     assert {(one.task, one.n_labels, one.seed) for one in results} == {
         ("knn", None, 0),
@@ -111,7 +112,7 @@ def test_the_untrained_encoder_sees_images_of_the_size_of_the_model_beside_it(ev
 def test_draws_sum_up_from_the_folder_alone(evaluated):
     folder, _ = evaluated
     means = mean_over_draws(read_results(folder / "ev"), read_predictions(folder / "ev"))
-    assert len(means) == 2 * 3 * 2
+    assert len(means) == 2 * 3 * 2 + 2 * 2
     assert {one.details["draws"] for one in means if one.task == "fewshot"} == {2}
 
 

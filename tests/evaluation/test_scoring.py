@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,9 +14,13 @@ from synsight.evaluation import (
     read_results,
     write_evaluation,
 )
+from synsight.evaluation.comparison import unpaired_difference
 from synsight.evaluation.estimators import ESTIMATORS
 from synsight.evaluation.questions import Question, answered, ask
 from synsight.evaluation.scoring import Origin, score
+from synsight.evaluation.verdicts import corrected, found_word
+from synsight.metrics import brier_score, expected_calibration_error
+from synsight.records import Result
 
 SPLITS, FEATURES = make_splits()
 
@@ -51,7 +57,9 @@ def test_a_record_holds_value_interval_baseline_and_origin():
     part = scored(right_for(1.0))
     micro, macro = part.results
     assert (micro.metric, macro.metric) == ("acc1", "mean_per_class_recall")
-    assert micro.value == micro.ci_low == micro.ci_high == 1
+    assert micro.value == micro.ci_high == 1
+    assert 0.7 < micro.ci_low < 0.85  # 15 groups without a miss
+    assert micro.details["interval"] == "Wilson, 15 effective rows"
     assert micro.baseline == pytest.approx(1 / 3)
     assert macro.baseline == pytest.approx(1 / 3)
     assert (micro.n_test, micro.n_labels, micro.seconds, micro.details["k"]) == (30, None, 1.5, 3)
@@ -71,7 +79,7 @@ def test_baseline_of_acc1_is_the_most_frequent_class_of_the_training_rows():
 def test_mean_over_draws_is_the_mean_with_one_interval_for_all_of_them():
     results, predictions = few_shot()
     other = scored(right_for(0.5)).results
-    micro, macro, *untouched = mean_over_draws([*results, *other], predictions)
+    micro, macro, _, *untouched = mean_over_draws([*results, *other], predictions)
     values = [one.value for one in results if one.metric == "acc1"]
     assert micro.value == pytest.approx(np.mean(values))
     assert micro.details["draws"] == 3
@@ -92,8 +100,8 @@ def test_a_mean_knows_only_the_answers_to_its_own_question():
     rows = pa.concat_tables([few_rows, *(one.predictions for one in other)])
     results = [*few, *(one for part in other for one in part.results)]
     alone, together = mean_over_draws(few, few_rows), mean_over_draws(results, rows)
-    assert together[:2] == alone
-    assert len(together) == 8
+    assert together[:3] == alone
+    assert len(together) == 4 * 3
 
 
 def test_the_interval_of_the_mean_draws_groups_not_rows():
@@ -120,7 +128,9 @@ def test_a_better_model_has_a_positive_paired_difference_and_the_sides_may_be_sw
 def test_a_model_against_itself_differs_by_nothing():
     side = scored(right_for(0.5)).predictions
     found = paired_differences(side, side, metric="mean_per_class_recall")
-    assert (found.value, found.ci_low, found.ci_high) == (0, 0, 0)
+    assert (found.value, found.p_value) == (0, 1)
+    assert found.ci_low == -found.ci_high
+    assert 0 < found.ci_high < found.detectable  # fifteen groups could not have shown a small one
 
 
 def test_seeds_of_training_are_averaged_like_draws():
@@ -154,6 +164,138 @@ def test_difference_records_meet_supervised_training_on_the_same_labels():
     rival = np.mean([one.value for part in theirs for one in part.results if one.metric == "acc1"])
     assert micro.value == pytest.approx(mean - rival)
     assert micro.ci_low < micro.value < micro.ci_high
+
+
+def test_answers_meant_as_probabilities_have_a_calibration_error_and_votes_have_none():
+    probabilities = right_for(0.5)
+    for task in ("linear", "supervised", "zeroshot"):
+        *_, ece = scored(probabilities, question=Question(task, None, 0)).results
+        hits = probabilities.argmax(axis=1) == SPLITS.test.labels
+        confidences = probabilities.max(axis=1)
+        assert ece.metric == "ece"
+        assert ece.value == pytest.approx(expected_calibration_error(confidences, hits))
+        assert ece.ci_low <= ece.value <= ece.ci_high
+        assert ece.baseline is None
+        assert ece.details["brier"] == pytest.approx(brier_score(probabilities, SPLITS.test.labels), abs=1e-4)
+    assert [one.metric for one in scored(probabilities).results] == ["acc1", "mean_per_class_recall"]
+
+
+def test_the_calibration_error_of_several_draws_is_their_mean():
+    results, predictions = few_shot()
+    errors = [one for one in results if one.metric == "ece"]
+    mean = next(one for one in mean_over_draws(results, predictions) if one.metric == "ece")
+    assert mean.value == pytest.approx(np.mean([one.value for one in errors]))
+    assert mean.ci_high == pytest.approx(np.mean([one.ci_high for one in errors]))
+    assert mean.details["interval"] == "mean of the draws' intervals"
+
+
+def test_with_more_than_five_classes_the_five_most_probable_are_looked_at():
+    splits, _ = make_splits((60, 20, 40), classes=8)
+    probabilities = np.tile(np.linspace(0.2, 0.05, 8), (40, 1))  # always the same order of classes
+    metrics = {one.metric: one for one in scored(probabilities, splits=splits).results}
+    assert metrics["acc5"].value == metrics["acc5"].baseline == 5 / 8
+    assert metrics["acc1"].value == 1 / 8
+    assert "acc5" not in {one.metric for one in scored(right_for(0.5)).results}
+
+
+def test_a_difference_record_says_what_was_found_and_what_could_have_been():
+    sides = [scored(right_for(share, seed=1), model=name) for share, name in ((1.0, "good"), (0.3, "bad"))]
+    results = [one for side in sides for one in side.results]
+    rows = pa.concat_tables([side.predictions for side in sides])
+    ahead = difference_results(results, rows, model="good", against="bad")
+    behind = difference_results(results, rows, model="bad", against="good")
+    assert {one.details["found"] for one in ahead} == {"better"}
+    assert {one.details["found"] for one in behind} == {"worse"}
+    for one in ahead:
+        assert (
+            one.details["p_value"] == one.details["p_holm"] < 0.01
+        )  # one question, one metric: no correction
+        assert 0 < one.details["detectable"] < one.value
+        assert "15 groups" in one.details["interval"]
+
+
+def test_a_model_that_answers_alike_is_never_called_equal():
+    sides = [scored(right_for(0.6, seed=1), model=name) for name in ("one", "other")]
+    results = [one for side in sides for one in side.results]
+    rows = pa.concat_tables([side.predictions for side in sides])
+    for one in difference_results(results, rows, model="one", against="other"):
+        assert (one.value, one.details["p_value"], one.details["found"]) == (0, 1, "no difference found")
+
+
+def difference(value, p_value, metric="acc1_difference"):
+    return Result(
+        model="m", dataset="d", task="knn", metric=metric, value=value, details={"p_value": p_value}
+    )
+
+
+def test_what_many_comparisons_find_is_corrected_metric_by_metric():
+    found = corrected(
+        [
+            difference(0.2, 0.01),
+            difference(-0.2, 0.02),
+            difference(0.1, 0.04),
+            difference(0.1, 0.04, "mean_per_class_recall_difference"),
+        ]
+    )
+    assert [one.details["p_holm"] for one in found] == pytest.approx([0.03, 0.04, 0.04, 0.04])
+    assert [one.details["found"] for one in found] == ["better", "worse", "better", "better"]
+    assert [one.details["comparisons"] for one in found] == [3, 3, 3, 1]
+    assert found_word(difference(0.3, 0.04), 0.05) == "no difference found"
+
+
+def test_nothing_is_found_where_the_interval_holds_zero():
+    seen = dataclasses.replace(difference(0.3, 0.01), ci_low=-0.1, ci_high=0.6)
+    assert found_word(seen, 0.01) == "no difference found"
+    assert found_word(dataclasses.replace(seen, ci_low=0.1), 0.01) == "better"
+
+
+def test_three_training_seeds_are_counted_and_draws_of_one_of_them_are_not():
+    sides = [
+        pa.concat_tables(
+            [
+                scored(
+                    right_for(share, seed=10 * side + seed), question=Question("knn", None, seed)
+                ).predictions
+                for seed, share in enumerate(shares)
+            ]
+        )
+        for side, shares in enumerate(((0.95, 0.6, 0.8), (0.5, 0.5, 0.5)))
+    ]
+    counted = paired_differences(*sides)
+    assert "3 seeds" in counted.method
+    one_training = paired_differences(*sides, stride=100)
+    assert "seeds" not in one_training.method
+    assert counted.value == one_training.value
+
+
+def foreign(value, *, n_test=0, ends=(None, None), metric="acc1"):
+    return Result(
+        model="f",
+        dataset="d",
+        task="linear",
+        metric=metric,
+        value=value,
+        n_test=n_test,
+        ci_low=ends[0],
+        ci_high=ends[1],
+    )
+
+
+def test_results_without_predictions_are_compared_unpaired():
+    # Newcombe 1998, Statistics in Medicine 17:873, table II (a), method 10
+    found = unpaired_difference(foreign(56 / 70, n_test=70), foreign(48 / 80, n_test=80))
+    assert (found.value, found.ci_low, found.ci_high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    assert not found.paired
+    assert found.p_value < 0.05
+    known = unpaired_difference(foreign(0.8, ends=(0.77, 0.83)), foreign(0.75, ends=(0.71, 0.79)))
+    assert (known.ci_low, known.ci_high) == pytest.approx((0, 0.1))
+
+
+def test_what_cannot_be_compared_unpaired_is_named():
+    with pytest.raises(DataError, match="the interval of the value, or a share with its number of test rows"):
+        unpaired_difference(foreign(0.8), foreign(0.7, n_test=50))
+    with pytest.raises(DataError, match="found 'acc1' of f and 'acc5' of f"):
+        unpaired_difference(foreign(0.8, n_test=9), foreign(0.7, n_test=9, metric="acc5"))
 
 
 def test_the_folder_gives_back_what_was_written(tmp_path):

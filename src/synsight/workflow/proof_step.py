@@ -15,6 +15,7 @@ from synsight.evaluation import (
     read_results,
     write_evaluation,
 )
+from synsight.evaluation.verdicts import corrected
 from synsight.finetuning import run_name, supervised_baseline
 from synsight.records import Gate, Result
 from synsight.workflow.data_step import READS_WORDS, Data
@@ -64,11 +65,13 @@ class ProofStep:
         means.sort(key=lambda one: order.index(one.model))
         judged = self.runs.runs[-1].name
         rivals = [SCRATCH, UNTRAINED, *(run.name for run in self.runs.runs[:-1])]
-        found = [
-            one
-            for rival in rivals
-            for one in difference_results(means, predictions, model=judged, against=rival)
-        ]
+        found = corrected(
+            [
+                one
+                for rival in rivals
+                for one in difference_results(means, predictions, model=judged, against=rival)
+            ]
+        )
         found.sort(key=lambda one: (one.metric != "acc1_difference", one.n_labels is None))
         repaired = self.repaired(means, predictions, judged)
         results = [*means, *found, *repaired]

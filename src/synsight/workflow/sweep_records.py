@@ -12,6 +12,7 @@ from synsight import files
 from synsight.data.lineage import now
 from synsight.evaluation import difference_results, mean_over_draws, read_predictions, read_results
 from synsight.evaluation.storage import write_results
+from synsight.evaluation.verdicts import corrected
 from synsight.records import Result, SweepRun, as_json
 from synsight.reports import SweepPage, choice, package_versions, write_sweep_report
 from synsight.workflow.sweep_probes import Probe
@@ -91,11 +92,16 @@ def _of_probe(probe: Probe, works: Sequence[Work], judged: str | None) -> Iterat
             },
         )
     if judged in seeds:
-        for rival in seeds:
-            if rival != judged:
-                for one in difference_results(means, predictions, model=judged, against=rival):
-                    details = {**one.details, "probe": probe.name}
-                    yield replace(one, seed=seeds[judged][0], details=details)
+        differences = [
+            one
+            for rival in seeds
+            if rival != judged
+            for one in difference_results(
+                means, predictions, model=judged, against=rival, stride=works[0].asked.stride
+            )
+        ]
+        for one in corrected(differences):
+            yield replace(one, seed=seeds[judged][0], details={**one.details, "probe": probe.name})
 
 
 def _answers(probe: Probe, works: Sequence[Work]) -> tuple[list[Result], pa.Table]:
