@@ -8,7 +8,7 @@ from PIL import Image
 from planted import COPIES, picture, shipped
 from scipy.fft import dct
 
-from synsight.curation.perceptual_hash import hamming, perceptual_hashes, reduced, steady_hashes
+from synsight.data.perceptual_hash import hamming, perceptual_hashes, reduced, steady_hashes
 
 IMAGEHASH = {
     "emoji": "dad025c5ad388d3b e6e9b01ec81b39e1 ae8cb1f2d062d2cd fa5a81a98ea58da6 9b0de4939b8ecc23 "

@@ -19,6 +19,8 @@ def ingest(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    split_by: str | None = None,
+    time_column: str | None = None,
     strict: Flag = False,
     runner: str = "local",
     address: str | None = None,
@@ -39,6 +41,8 @@ def ingest(
         label_column: Column with the labels.
         group_column: Column whose rows belong together (lot, patient, camera) and never straddle splits.
         split_column: Column that says train, val or test.
+        split_by: Part the rows anew: hash, time (the newest are the test) or stratified (by the label).
+        time_column: Column that --split-by time goes by; captured_at unless given.
         strict: Stop at the first broken row instead of counting it.
         runner: Where the work is done: local (this process), processes (one a core) or ray (a cluster).
         address: Of the Ray cluster; that of RAY_ADDRESS unless given, else one on this machine.
@@ -56,6 +60,8 @@ def ingest(
         label_column=label_column,
         group_column=group_column,
         split_column=split_column,
+        split_by=split_by,
+        time_column=time_column,
         strict=strict,
         runner=stages.runner(runner, address=address),
     )

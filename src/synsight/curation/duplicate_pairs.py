@@ -15,8 +15,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from synsight.curation.hash_search import pairs_within
-from synsight.curation.likeness import Likeness
 from synsight.data.catalog import Catalog
+from synsight.data.likeness import DIFFERENCE, Likeness
 from synsight.errors import ShapeError
 from synsight.seeding import generator
 
@@ -25,9 +25,6 @@ Places = NDArray[np.int64]
 RADIUS = 6
 """Bits of 64. Saved again as JPEG of quality 50, or at half the size, 99.5% of photographs, drawings and
 icons stay within."""
-DIFFERENCE = 0.02
-"""Most by which the pixels may differ to be believed alone; JPEG of quality 20 makes 0.01 of it. See
-`Likeness.difference`."""
 DIFFERENCE_IF_ALIKE = 0.1
 """The same where an encoder finds the two alike."""
 COSINE = 0.95

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from synsight.curation.perceptual_hash import hamming
+from synsight.data.perceptual_hash import hamming
 from synsight.errors import ConfigError
 
 HASH_BITS = 64

@@ -19,7 +19,8 @@ from synsight.stages import Runner
 
 SMALLEST_GAIN = 0.2
 """A caption has to lead by so much to replace another. Of a true caption and a stranger's, the stranger's
-then wins in about 5% of the rows, the true one in two thirds (clip art and emoji; at 0, 15% and 85%)."""
+then wins in 5 to 8% of the rows, the true one in two thirds (emoji and clip art; at 0, 15% and 85%; see
+`benchmarks/repair_thresholds.py`)."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -26,6 +26,9 @@ MADE = {
 }
 """Columns that every catalog has; caption and keywords are null where the source has none."""
 
+GIVEN = "given_split"
+"""Keeps what the source says of splits where they are made anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckImages:
@@ -38,6 +41,9 @@ class CheckImages:
     schema: pa.Schema
     """The source's columns beside the image."""
     limits: ImageLimits = field(default_factory=ImageLimits)
+    splits: Literal["given", "hash", "later"] = "given"
+    """As the source says and else by a hash, all by a hash, or by whoever sees all rows; in the latter two
+    cases what the source says becomes `given_split`."""
     name: str = "ingest"
     version: str = "1"
 
@@ -48,12 +54,17 @@ class CheckImages:
             "max_pixels": self.limits.max_pixels,
             "max_bytes": self.limits.max_bytes,
             "columns": [[one.name, str(one.type)] for one in self.schema],
+            **({} if self.splits == "given" else {"splits": self.splits}),
         }
 
     @property
     def output_schema(self) -> pa.Schema:
         """Columns of the catalog: the common ones in their order, then the user's own."""
         types = MADE | {one.name: one.type for one in self.schema}
+        if self.splits != "given" and "split" in self.schema.names:
+            types[GIVEN] = types["split"]
+        if self.splits == "later":
+            del types["split"]
         order = [name for name in MADE_BY_INGEST if name in types]
         return pa.schema([(name, types[name]) for name in [*order, *(n for n in types if n not in order)]])
 
@@ -73,16 +84,17 @@ class CheckImages:
         except ImageError as error:
             message = f"{row[PLACE]}: {error}"
             return {**row, "image": None, REJECTED: error.reason, MESSAGE: message}
-        return row | _found(row, header)
+        return row | _found(row, header, use_given=self.splits == "given")
 
 
-def _found(row: Mapping[str, Any], header: ImageHeader) -> dict[str, Any]:
+def _found(row: Mapping[str, Any], header: ImageHeader, *, use_given: bool) -> dict[str, Any]:
     key = row.get("id") or hashlib.sha256(row["image"]).hexdigest()[:32]
-    given = row.get("split")
+    given = row.get("split") if use_given else None
     return {
         "id": key,
         "width": header.width,
         "height": header.height,
         "format": header.format,
         "split": normalised_split(given) if given else drawn_split(row.get("group") or key),
+        **({} if use_given else {GIVEN: row.get("split")}),
     }

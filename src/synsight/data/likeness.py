@@ -27,6 +27,10 @@ ZOOMS = (0.96, 0.98)
 ZOOMED_FROM, ZOOMED_TO = 0.01, 0.25
 """Differences for which a zoom is worth trying; a rim of 2 in 100 makes 0.2 of nine drawings in ten."""
 
+DIFFERENCE = 0.02
+"""Most by which the pixels of one picture differ from those of a copy; JPEG of quality 20 makes 0.01 of it.
+See `Likeness.difference`."""
+
 ROWS_AT_ONCE = 256
 PAIRS_AT_ONCE = 4096
 
@@ -71,17 +75,7 @@ class Likeness:
         least = np.empty(len(first), np.float32)
         for start in range(0, len(first), PAIRS_AT_ONCE):
             some = slice(start, start + PAIRS_AT_ONCE)
-            one, other = (self._pixels[rows[some]].astype(np.float32) for rows in (first, second))
-            found = _difference(one, other)
-            open_ = np.flatnonzero((found > ZOOMED_FROM) & (found < ZOOMED_TO))
-            one, other = one[open_], other[open_]
-            for matrix in map(_zoom, ZOOMS):
-                for difference in (
-                    _difference(_zoomed(one, matrix), other),
-                    _difference(one, _zoomed(other, matrix)),
-                ):
-                    found[open_] = np.minimum(found[open_], difference)
-            least[some] = found
+            least[some] = pixel_difference(self._pixels[first[some]], self._pixels[second[some]])
         return least
 
     def _read(self, positions: Places) -> None:
@@ -92,7 +86,7 @@ class Likeness:
             for start in range(0, len(unknown), ROWS_AT_ONCE):
                 rows = unknown[start : start + ROWS_AT_ONCE]
                 images = self._catalog.take(rows, ["image"]).column("image").to_pylist()
-                self._store(rows, pool.map(_small, images), images)
+                self._store(rows, pool.map(small_pixels, images), images)
         self._known[unknown] = True
 
     def _store(self, rows: Places, pixels: Iterable[NDArray[np.uint8]], images: list[bytes | None]) -> None:
@@ -101,7 +95,28 @@ class Likeness:
             self._digests[row] = np.void(hashlib.blake2b(image or b"", digest_size=16).digest())
 
 
-def _small(data: bytes | None) -> NDArray[np.uint8]:
+def pixel_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """1 minus the correlation of small images, pair by pair, at the best zoom, [N].
+
+    Args:
+        one: What `small_pixels` gives, [N, SIDE, SIDE, 3].
+        other: [N, SIDE, SIDE, 3].
+    """
+    left, right = one.astype(np.float32), other.astype(np.float32)
+    found = _difference(left, right)
+    open_ = np.flatnonzero((found > ZOOMED_FROM) & (found < ZOOMED_TO))
+    left, right = left[open_], right[open_]
+    for matrix in map(_zoom, ZOOMS):
+        for difference in (
+            _difference(_zoomed(left, matrix), right),
+            _difference(left, _zoomed(right, matrix)),
+        ):
+            found[open_] = np.minimum(found[open_], difference)
+    return found
+
+
+def small_pixels(data: bytes | None) -> NDArray[np.uint8]:
+    """An image as it is compared, [SIDE, SIDE, 3]; black where it cannot be decoded."""
     try:
         image = Image.fromarray(decode_pixels(data or b"", shrink_to=4 * SIDE))
     except ImageError:
