@@ -122,6 +122,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label="kind",
         out=folder / "ev",
         tasks=("knn",),
+        allow_seen=True,  # ROWS are not those of the split
         progress=False,
     )
     return folder
@@ -158,7 +159,13 @@ def test_nothing_that_a_run_reads_back_is_executed(made: Path, tmp_path: Path, m
 
 def test_nothing_in_a_model_folder_is_executed(made: Path, tmp_path: Path, marker: Path):
     files = set(files_of(made / "run/model"))
-    assert files == {"README.md", "config.json", "model.safetensors", "vocabulary.parquet"}
+    assert files == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "trained_on.parquet",
+        "vocabulary.parquet",
+    }
     for file in files - FOR_PEOPLE:
         for data in payloads(marker).values():
             run = copied(made, tmp_path, "run")

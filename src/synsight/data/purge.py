@@ -1,17 +1,19 @@
 """Deleting people's data for good, and the proof that it is gone."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synsight.data.append_sink import read_ipc, read_parquet, write_ipc
 from synsight.data.byte_search import ByteSearch, byte_samples, found_in_values, search_folder
 from synsight.data.lineage import Commit
+from synsight.data.trained_models import models_trained_on, noted_models
 from synsight.errors import CatalogError
 from synsight.files import remove, replacing
 
@@ -37,6 +39,9 @@ class PurgeProof:
     searched_bytes: int
     hits: int
     """Samples found that no remaining row accounts for; 0, or the purge has raised."""
+    trained_models: Mapping[str, int] = field(default_factory=dict)
+    """Folder of each model that was trained on purged images -> on how many; their weights stay as they
+    are."""
 
 
 def purge_rows(catalog: "Catalog", where: str) -> PurgeProof:
@@ -50,6 +55,7 @@ def purge_rows(catalog: "Catalog", where: str) -> PurgeProof:
         )
     with catalog.alone():
         search = PurgeSearch(_images_ever(catalog, where))
+        models = _models(catalog, where)
         rows = catalog.delete_alone(where, commit=Commit(verb="purge"))
         catalog.rewrite_deleted()
         removed = catalog.remove_former_versions()
@@ -59,7 +65,19 @@ def purge_rows(catalog: "Catalog", where: str) -> PurgeProof:
         folders = dict.fromkeys((catalog.path, catalog.local_folder))
         if catalog.local_folder.is_relative_to(catalog.path):
             del folders[catalog.local_folder]
-        return search.prove(*folders, remaining=remaining, rows=rows, versions=removed)
+        proof = search.prove(*folders, remaining=remaining, rows=rows, versions=removed)
+        return replace(proof, trained_models=models)
+
+
+def _models(catalog: "Catalog", where: str) -> dict[str, int]:
+    """Models that were trained on what is about to go."""
+    if not noted_models(catalog):
+        return {}
+    hashes = (
+        int.from_bytes(hashlib.blake2b(image, digest_size=8).digest(), "little")
+        for image in _images_ever(catalog, where)
+    )
+    return models_trained_on(catalog, np.fromiter(hashes, np.uint64))
 
 
 def _images_ever(catalog: "Catalog", where: str) -> Iterator[bytes]:

@@ -98,6 +98,17 @@ def read_splits(catalog: Catalog, label: str) -> Splits:
     return _split(catalog, label, kept.sort_by("id"), unlabelled)
 
 
+def read_test_rows(catalog: Catalog) -> Rows:
+    """The rows of the test split, with a label or without: all are of class 0, and each is its own group."""
+    batches = catalog.scan(["id"], where="split = 'test'", with_positions=True)
+    found = [(row["id"], row[POSITION]) for batch in batches for row in batch.to_pylist()]
+    found.sort()
+    ids = np.array([one for one, _ in found], dtype=object)
+    numbers = np.arange(len(found))
+    groups = np.full(len(found), None, dtype=object)
+    return Rows(np.array([at for _, at in found], np.int64), ids, np.zeros_like(numbers), groups, numbers)
+
+
 def _check_column(catalog: Catalog, label: str) -> None:
     if label not in catalog.columns:
         raise UsageError(

@@ -6,6 +6,10 @@ from numpy.typing import NDArray
 from synsight.errors import ConfigError, ShapeError
 from synsight.metrics.arrays import Floats, Integers, check_features, check_finite, unit_rows
 
+_MOST_ROWS = 1024
+_MOST_CELLS = 8_000_000
+"""Similarities held at once; with their negatives and their order 16 bytes each."""
+
 
 def weighted_knn(
     train_features: Floats,
@@ -15,7 +19,7 @@ def weighted_knn(
     num_classes: int,
     k: int,
     temperature: float = 0.1,
-    batch: int = 1024,
+    batch: int | None = None,
 ) -> NDArray[np.float32]:
     """Class probabilities by a vote of the k nearest training rows, weighted by exp(cosine / temperature).
 
@@ -29,7 +33,8 @@ def weighted_knn(
         num_classes: C.
         k: Neighbours that vote, 1 to N.
         temperature: Divides the cosines; > 0. Smaller lets the nearest decide.
-        batch: Test rows compared at once; bounds the memory at batch x N similarities.
+        batch: Test rows compared at once; None: 1,024, or fewer where there are many training rows, so that
+            the similarities held at once take about 130 MB at any N.
 
     Returns:
         [M, C], rows sum to one; the prediction is the argmax.
@@ -50,6 +55,7 @@ def weighted_knn(
         )
     if not 1 <= k <= len(train_features):
         raise ConfigError(f"k must lie in 1 to {len(train_features)} (the training rows); got {k}; lower it.")
+    batch = batch if batch is not None else max(1, min(_MOST_ROWS, _MOST_CELLS // len(train_features)))
     if not temperature > 0 or batch < 1:
         raise ConfigError(f"temperature and batch must be > 0; got {temperature!r} and {batch!r}.")
     train, test = unit_rows(train_features), unit_rows(test_features)

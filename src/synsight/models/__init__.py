@@ -2,7 +2,7 @@
 
 from synsight.models.backbones import build_backbone, default_stem, embedding_dim, pixel_statistics
 from synsight.models.config import ModelConfig
-from synsight.models.features import Embedded, catalog_features, embed
+from synsight.models.features import Embedded, catalog_features, embed, features_at
 from synsight.models.heads import ProjectionHead, linear_head
 from synsight.models.loading import build_start, load
 from synsight.models.saved import Model
@@ -22,6 +22,7 @@ __all__ = [
     "default_stem",
     "embed",
     "embedding_dim",
+    "features_at",
     "linear_head",
     "load",
     "pixel_statistics",

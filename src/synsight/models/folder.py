@@ -1,16 +1,18 @@
 """A model folder, read back."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from synsight.data.trained_rows import TrainedRows
 from synsight.errors import ModelError
 from synsight.language.vocabulary import Vocabulary
 from synsight.models.backbones import RANDOM, build_backbone, check_name, embedding_dim, tensor_shapes
 from synsight.models.config import ModelConfig, read_config
-from synsight.models.saved import Model
+from synsight.models.saved import TRAINED_ON, Model
 from synsight.models.text_side import TextSide, rebuild_text_side
 from synsight.models.weights import digest_of, load_weights
 
@@ -68,10 +70,33 @@ def load_folder(folder: Path) -> Model:
         vocabulary=Vocabulary.load(folder / "vocabulary.parquet") if config.head == "words" else None,
         label_names=beside.label_names,
         text=partial(_load_text, folder, config, beside.text_digest) if config.text else None,
+        trained_rows=_trained_rows(folder, config),
         name=folder.name,
     )
     _check_digest(folder, found=model.digest, expected=beside.digest)
     return model
+
+
+def _trained_rows(folder: Path, config: ModelConfig) -> Callable[[], TrainedRows] | None:
+    """Reads what the model was trained on; None where a folder of an older synsight says nothing of it.
+
+    The file is checked at once and not kept in memory: most who load a model never ask.
+    """
+    expected = config.trained_on.get("images")
+    if expected is None:
+        return None
+    _read_trained_rows(folder, str(expected))
+    return partial(_read_trained_rows, folder, str(expected))
+
+
+def _read_trained_rows(folder: Path, expected: str) -> TrainedRows:
+    found = TrainedRows.load(folder / TRAINED_ON)
+    if found.digest != expected:
+        raise ModelError(
+            f"{folder / TRAINED_ON}: lists other images than config.json says (digest {found.digest}, "
+            f"expected {expected}); copy the folder again."
+        )
+    return found
 
 
 def _load_text(folder: Path, config: ModelConfig, digest: str) -> TextSide:

@@ -140,6 +140,7 @@ def _from_model(model: Model, image_size: int | None) -> StartingEncoder:
             for name in ("mean", "std", "crop_fraction", "interpolation", "resize")
         },
         origin=config.method,
+        trained_rows=model.trained_rows,
     )
 
 

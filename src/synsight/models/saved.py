@@ -1,7 +1,8 @@
 """The model as it is kept and used: an encoder, perhaps a head, and all that is needed to feed and to read
 them.
 
-MODEL/      config.json, model.safetensors, vocabulary.parquet (if it has words), README.md (model card)
+MODEL/      config.json, model.safetensors, vocabulary.parquet (if it has words), README.md (model card),
+            trained_on.parquet (hashes of the images it was trained on, where they are known)
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from synsight import files
 from synsight.data.images import decode_image
+from synsight.data.trained_rows import NOTHING, TrainedRows
 from synsight.data.views import Pixels, normalise, plain_view
 from synsight.errors import ModelError, ShapeError
 from synsight.language.vocabulary import Vocabulary
@@ -25,6 +27,8 @@ from synsight.models.card import model_card
 from synsight.models.config import Beside, ModelConfig, write_config
 from synsight.models.text_side import TEMPLATES, TextSide
 from synsight.models.weights import digest_of, save_weights
+
+TRAINED_ON = "trained_on.parquet"
 
 Images = Sequence[Image.Image] | Sequence[bytes] | NDArray[np.uint8]
 """PIL images, encoded images as bytes, or uint8 [N, H, W, 3]."""
@@ -45,6 +49,7 @@ class Model:
 
     Args:
         text: The text half, or what reads it when it is first needed; None: the model reads no text.
+        trained_rows: The images it was trained on, or what reads them; None: nobody knows.
     """
 
     def __init__(
@@ -57,13 +62,17 @@ class Model:
         vocabulary: Vocabulary | None = None,
         label_names: list[str] | None = None,
         text: TextSide | Callable[[], TextSide] | None = None,
+        trained_rows: TrainedRows | Callable[[], TrainedRows] | None = None,
         name: str = "",
     ) -> None:
         self.encoder, self.config, self.head, self.projection = encoder, config, head, projection
         self.vocabulary, self.label_names = vocabulary, label_names
-        self._text = text
+        self._text, self._trained_rows = text, trained_rows
         if isinstance(text, TextSide):
             self.config = config = replace(config, text=text.settings)
+        if isinstance(trained_rows, TrainedRows):
+            told = {**config.trained_on, "images": trained_rows.digest}
+            self.config = config = replace(config, trained_on=told)
         self.name = name or config.encoder
         _check_head(config, head, vocabulary, label_names)
         if config.text and text is None:
@@ -146,6 +155,11 @@ class Model:
         return self._map(images, probabilities, len(names), batch_size)
 
     @property
+    def reads_text(self) -> bool:
+        """Whether there is a text half."""
+        return self._text is not None
+
+    @property
     def text(self) -> TextSide:
         """The text half; read when it is first asked for.
 
@@ -160,6 +174,19 @@ class Model:
         if not isinstance(self._text, TextSide):
             self._text = self._text()
         return self._text.to(self.device)
+
+    @property
+    def trained_rows(self) -> TrainedRows | None:
+        """The images it was trained on; None: nobody knows. Read when first asked for.
+
+        Raises:
+            DataError: The model folder's list cannot be read.
+        """
+        if self._trained_rows is None and self.config.method == "untrained":
+            return NOTHING
+        if callable(self._trained_rows):
+            self._trained_rows = self._trained_rows()
+        return self._trained_rows
 
     @property
     def class_names(self) -> list[str]:
@@ -256,6 +283,8 @@ class Model:
             files.write_text(temporary / "README.md", model_card(config, name=folder.name, digest=digest))
             if self.vocabulary is not None:
                 self.vocabulary.save(temporary / "vocabulary.parquet")
+            if self._trained_rows is not None and self.trained_rows is not None:
+                self.trained_rows.save(temporary / TRAINED_ON)
         return folder
 
     def _probabilities(self, pixels: Tensor) -> Tensor:

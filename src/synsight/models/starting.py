@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from synsight.data.trained_rows import TrainedRows
 from synsight.errors import ConfigError, ModelError
 from synsight.models.backbones import embedding_dim
 from synsight.models.config import LEAST_CROP, ModelConfig
@@ -34,6 +35,8 @@ class StartingEncoder:
     """`untrained`, `timm`, `open-clip`, `hf-hub`, `local-dir`, or the method of a model folder."""
     text: Callable[[], TextSide] | None = None
     """Reads the text half that belongs to the weights."""
+    trained_rows: TrainedRows | None = None
+    """What the weights were made from; None: nobody knows, or there are none yet."""
 
     @property
     def pretrained(self) -> bool:

@@ -1,6 +1,6 @@
 """The text half of a model: it puts texts into the space of its images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,10 @@ from synsight.models.text import TextModule, TextTowerConfig, rebuild_text_tower
 
 TEMPLATES = ("a photo of a {}.",)
 """CLIP's sentence around the name of a class (https://arxiv.org/abs/2103.00020, section 3.1.4)."""
+
+
+MOST_TEXTS = 8192
+"""Sentences embedded before they are averaged; bounds the memory, however many classes there are."""
 
 
 class TextSide(nn.Module):
@@ -66,17 +70,32 @@ class TextSide(nn.Module):
             part.training = training
         return torch.cat(rows) if rows else torch.empty(0, self.dimensions)
 
-    def classes(self, names: Sequence[str], *, templates: Sequence[str] = TEMPLATES) -> Tensor:
-        """A unit row for each class, [C, P]: the mean over the templates, "{}" standing for the name.
+    def classes(
+        self, names: Sequence[str | Sequence[str]], *, templates: Sequence[str] = TEMPLATES
+    ) -> Tensor:
+        """A unit row for each class, [C, P]: the mean of the unit rows of all its sentences.
+
+        Args:
+            names: Of the classes; a class with several names has the sentences of all of them.
+            templates: "{}" stands for the name.
 
         Raises:
-            ConfigError: There is no template, or one without "{}".
+            ConfigError: There is no template, one without "{}", or a class without a name.
+
+        Reference: CLIP's ensemble over prompts in the space of embeddings (section 3.1.4), as in open_clip's
+            `build_zero_shot_classifier`, where a class has one name.
         """
         if not templates or not all("{}" in one for one in templates):
             raise ConfigError(f"templates must hold '{{}}' for the name of a class; got {list(templates)!r}.")
-        texts = [template.replace("{}", name) for name in names for template in templates]
-        rows = self.embed(texts).view(len(names), len(templates), -1)
-        return F.normalize(rows.mean(dim=1), dim=1)
+        called = [(one,) if isinstance(one, str) else tuple(one) for one in names]
+        if not all(called):
+            raise ConfigError(f"every class needs a name; class {called.index(())} has none.")
+        means = []
+        for part in _parts(called, most=MOST_TEXTS // len(templates)):
+            texts = [template.replace("{}", name) for some in part for name in some for template in templates]
+            sizes = [len(some) * len(templates) for some in part]
+            means += [rows.mean(dim=0) for rows in torch.split(self.embed(texts), sizes)]
+        return F.normalize(torch.stack(means), dim=1) if means else self.embed([])
 
     @property
     def dimensions(self) -> int:
@@ -117,6 +136,20 @@ def rebuild_text_side(settings: Mapping[str, Any]) -> TextSide:
         tower = rebuild_text_tower(tower_settings)
         projection = nn.Linear(tower.embedding_dim, size, bias=False) if size else None
     return TextSide(tower, projection=projection, unit_features=unit_features)
+
+
+def _parts(called: Sequence[tuple[str, ...]], *, most: int) -> Iterator[list[tuple[str, ...]]]:
+    """Classes in their order, with at most so many names together, but one class at least."""
+    part: list[tuple[str, ...]] = []
+    names = 0
+    for some in called:
+        if part and names + len(some) > most:
+            yield part
+            part, names = [], 0
+        part.append(some)
+        names += len(some)
+    if part:
+        yield part
 
 
 def _check_sizes(settings: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from synsight import files
 from synsight.data.catalog import Catalog
+from synsight.data.trained_rows import hash_of_ids
 from synsight.errors import TrainingError
 from synsight.training.config import RunConfig
 from synsight.training.run_folder import RunFolder
@@ -47,7 +48,7 @@ def open_data(
 def _write(
     folder: RunFolder, config: RunConfig, catalog: Catalog, fingerprint: str, rows: NDArray[np.int64] | None
 ) -> dict[str, Any]:
-    trained = len(rows) if rows is not None else catalog.count_rows(config.where)
+    trained = catalog.positions(config.where) if rows is None else rows
     if rows is not None:
         files.write_json(folder.rows, rows.tolist())
     record: dict[str, Any] = {
@@ -55,7 +56,8 @@ def _write(
         "name": catalog.name,
         "version": catalog.version,
         "fingerprint": fingerprint,
-        "rows": {"all": catalog.count_rows(), "train": trained},
+        "rows": {"all": catalog.count_rows(), "train": len(trained)},
+        "ids": hash_of_ids(catalog, trained),
     }
     files.write_json(folder.data, record)
     return record

@@ -8,6 +8,7 @@ from synsight.methods.image_text import ImageText
 from synsight.models import Model, ModelConfig, TextSide
 from synsight.records import RunSummary, as_json
 from synsight.training.job import Job
+from synsight.training.lineage import making, note_in_catalog, trained_images
 from synsight.training.run_folder import LOG, RunFolder
 from synsight.training.settings import to_plain
 from synsight.training.state import stopping_state
@@ -23,6 +24,7 @@ def save_model(folder: RunFolder, job: Job) -> None:
     head = job.method.classifier
     kind = None if head is None else job.method.head_kind
     projection, text = _joint_space(job.method)
+    trained = trained_images(folder, job)
     config = ModelConfig(
         encoder=job.start.architecture,
         arguments=dict(job.start.arguments),
@@ -35,11 +37,7 @@ def save_model(folder: RunFolder, job: Job) -> None:
         head=kind,
         classes=0 if head is None else head.out_features,
         projection_dim=0 if projection is None else projection.out_features,
-        trained_on={
-            "catalog": job.catalog.name,
-            **{name: job.data_record[name] for name in ("version", "fingerprint", "rows")},
-            "step": job.parts.progress.step,
-        },
+        trained_on=making(folder, job),
     )
     model = Model(
         job.method.encoder,
@@ -47,10 +45,12 @@ def save_model(folder: RunFolder, job: Job) -> None:
         head=head,
         projection=projection,
         text=text,
+        trained_rows=trained,
         vocabulary=job.vocabulary,
         label_names=job.data.label_names if kind == "labels" else None,
     )
     model.save_pretrained(folder.model)
+    note_in_catalog(folder, job, trained)
 
 
 def _joint_space(method: Method) -> tuple[nn.Linear | None, TextSide | None]:

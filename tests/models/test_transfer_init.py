@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from synsight.errors import ConfigError, ModelError
-from synsight.finetuning.transfer_init import TransferInit, transfer_init
 from synsight.language.vocabulary import SCHEMA, Vocabulary
 from synsight.language.wordnet import NounTable, key_of
 from synsight.models import Model, ModelConfig
+from synsight.models.transfer_init import TransferInit, transfer_init
 
 TABLE = NounTable.load()
 WORDS = ("dog", "canine", "kitchen", "restaurant", "oak", "poodle")
