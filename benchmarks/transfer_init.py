@@ -32,8 +32,7 @@ from synsight import files
 from synsight.data.catalog import Catalog
 from synsight.evaluation.questions import Question, drawn_rows
 from synsight.evaluation.rows import Splits, read_splits
-from synsight.finetuning.transfer_init import TransferInit, transfer_init
-from synsight.metrics import Scores, bootstrap_interval, paired_difference
+from synsight.metrics import Scores, paired_difference, score_interval
 from synsight.metrics.start_probe import (
     Start,
     fit_few_from_start,
@@ -41,6 +40,7 @@ from synsight.metrics.start_probe import (
     random_start,
 )
 from synsight.models import catalog_features, load
+from synsight.models.transfer_init import TransferInit, transfer_init
 
 RANDOM, TRANSFER = "random", "Transfer Init"
 UNTOUCHED = "not at all"
@@ -134,7 +134,7 @@ def _one_draw(
 
 
 def _record(way: str, n_labels: int, random: list[Scores], transfer: list[Scores]) -> dict[str, Any]:
-    both = {"random": bootstrap_interval(random), "transfer": bootstrap_interval(transfer)}
+    both = {"random": score_interval(random), "transfer": score_interval(transfer)}
     gain = paired_difference(transfer, random)
     each = [
         float(np.mean(one.hits) - np.mean(other.hits)) for one, other in zip(transfer, random, strict=True)

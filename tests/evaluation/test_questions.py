@@ -38,8 +38,15 @@ def test_tasks_become_single_questions_and_each_is_asked_once():
 
 def test_curve_takes_the_sizes_that_two_classes_have_and_shares_draws_with_fewshot():
     curve = asked(["curve", "fewshot"], labels_per_class=(5,))
-    assert {one.n_labels for one in curve} == {1, 5, 10}, "50 rows a class are not there"
-    assert len(curve) == 30
+    assert [one.n_labels for one in curve[::10]] == [1, 2, 5, 10, None], "20 rows a class are not there"
+    assert len(curve) == 41
+    assert len(asked(["curve"], draws=12)) == 4 * 12 + 1
+
+
+def test_curve_ends_with_all_labels_where_validation_rows_can_choose():
+    assert asked(["curve", "linear"])[-1] == Question("linear", None, 0)
+    without_val, _ = make_splits((40, 0, 30))
+    assert {one.task for one in asked(["curve"], without_val)} == {"fewshot"}
 
 
 def test_no_estimator_sees_test_labels_and_few_labels_see_no_validation_rows():

@@ -55,6 +55,44 @@ def test_plain_sentences_of_thirty_languages_are_told(language: str) -> None:
     assert languages_of(SENTENCES[language]) == [language] * len(SENTENCES[language])
 
 
+SHORT = {
+    "de": "altes rotes Auto|Frau mit Hut|drei kleine Katzen|Haus am See|grüner Apfel|Kratzer auf "
+    "Metall|Schraube ohne Mutter|weißer Teller|Mann liest Zeitung|gelbe Blumen im Garten|defekte "
+    "Dichtung|Tasse Kaffee",
+    "fr": "vieille voiture rouge|femme avec chapeau|trois petits chats|maison au bord|pomme verte|rayure sur "
+    "métal|vis sans écrou|assiette blanche|homme lisant journal|fleurs jaunes du jardin|joint "
+    "défectueux|tasse de café",
+    "es": "viejo coche rojo|mujer con sombrero|tres gatos pequeños|casa junto al lago|manzana verde|arañazo "
+    "en metal|tornillo sin tuerca|plato blanco|hombre leyendo periódico|flores amarillas del "
+    "jardín|junta defectuosa|taza de café",
+    "it": "vecchia macchina rossa|donna con cappello|tre gatti piccoli|casa sul lago|mela verde|graffio su "
+    "metallo|vite senza dado|piatto bianco|uomo che legge|fiori gialli del giardino|guarnizione "
+    "difettosa|tazza di caffè",
+    "nl": "oude rode auto|vrouw met hoed|drie kleine katten|huis aan het meer|groene appel|kras op "
+    "metaal|schroef zonder moer|wit bord|man leest krant|gele bloemen in de tuin|defecte pakking|kopje "
+    "koffie",
+    "en": "old red car|woman with hat|three small cats|house by lake|green apple|scratch on metal|bolt "
+    "without nut|white plate|man reading newspaper|yellow garden flowers|faulty gasket|cup of "
+    "coffee|die casting|led lamp|usb stick|tv set|pdf icon|ufo landing",
+}  # fmt: skip
+"""Written down before any was tried."""
+
+
+def test_captions_of_two_to_four_words_are_told_in_three_of_four_and_english_always() -> None:
+    """44 of 60 when this was written; what is missed is taken for English, but for four."""
+    right, to_english, all_foreign = 0, 0, 0
+    for language, captions in SHORT.items():
+        found = languages_of(captions.split("|"))
+        if language == "en":
+            assert found == ["en"] * len(found)
+            continue
+        right += found.count(language)
+        to_english += found.count("en")
+        all_foreign += len(found)
+    assert (all_foreign, right >= 44) == (60, True)
+    assert all_foreign - right - to_english <= 4
+
+
 def test_units_and_capitals_do_not_make_japanese_mixed() -> None:
     assert languages_of(["25cmのボルト", "LED照明", "No.3 ｷｽﾞ 小", "ＵＳＢﾒﾓﾘｰ"]) == ["ja"] * 4
 

@@ -14,8 +14,10 @@ from synsight.evaluation.rows import Rows, Splits
 from synsight.metrics import Draw, draw_per_class
 from synsight.metrics.arrays import Floats
 
-CURVE_LABELS = (1, 5, 10, 50)
+CURVE_LABELS = (1, 2, 5, 10, 20, 50)
 CURVE_DRAWS = 10
+ALL_LABELS = "linear"
+"""The task that closes a curve: all labels of the training rows, C chosen on the validation rows."""
 FEW_LABEL_TASKS = frozenset({"fewshot"})
 """Tasks whose estimator learns from a draw and sees no validation row."""
 
@@ -67,8 +69,9 @@ def questions(
 ) -> list[Question]:
     """Spell the tasks out as single questions, each once.
 
-    "curve" is "fewshot" with 1, 5, 10 and 50 labels a class, as far as two classes have them, and ten draws.
-    Draw d has the seed `seed + d`.
+    "curve" is "fewshot" with 1, 2, 5, 10, 20 and 50 labels a class, as far as two classes have them, and ten
+    draws, or more if more are asked for; then "linear" with all labels, where there are validation rows to
+    choose by. Draw d has the seed `seed + d`.
 
     Raises:
         UsageError: An unknown task.
@@ -83,7 +86,10 @@ def questions(
         if task == "curve":
             enough = sorted(np.bincount(splits.train.labels), reverse=True)[1]
             sizes = [size for size in CURVE_LABELS if size <= enough]
-            asked += [Question("fewshot", size, seed + draw) for size in sizes for draw in range(CURVE_DRAWS)]
+            many = range(max(CURVE_DRAWS, draws))
+            asked += [Question("fewshot", size, seed + draw) for size in sizes for draw in many]
+            if ALL_LABELS in estimators and len(splits.val):
+                asked.append(Question(ALL_LABELS, None, seed))
         elif task not in estimators:
             raise UsageError(f"there is no task {task!r}; {near_names(task, [*estimators, 'curve'])}")
         elif task in FEW_LABEL_TASKS:

@@ -38,6 +38,7 @@ def few_shot_episodes(
     queries: int = 6,
     episodes: int = 600,
     rng: np.random.Generator,
+    tally: "Tally | None" = None,
 ) -> Episodes | None:
     """Accuracy of the nearest class mean in W-way S-shot episodes.
 
@@ -53,6 +54,7 @@ def few_shot_episodes(
         queries: Q >= 1, most rows of a class that are asked about.
         episodes: E >= 2.
         rng: Draws the episodes; the same state draws the same ones.
+        tally: Keeps count of the N rows that were asked about; None: nobody wants to know.
 
     Returns:
         The accuracy with the ways, shots and queries that were possible, or None.
@@ -82,14 +84,48 @@ def few_shot_episodes(
     for start in range(0, episodes, part):
         drawn = _draw(rows, min(part, episodes - start), ways=ways, each=shots + queries, rng=rng)
         chosen = np.asarray(features[drawn], dtype=np.float32)  # [E, W, S + Q, D]
-        found.append(nearest_mean_accuracy(chosen[:, :, :shots], chosen[:, :, shots:]))
+        hits = nearest_mean_hits(chosen[:, :, :shots], chosen[:, :, shots:])
+        if tally is not None:
+            tally.add(drawn[:, :, shots:], hits)
+        found.append(hits.mean(axis=(1, 2)))
     accuracies = np.concatenate(found)
     error = accuracies.std(ddof=1) / np.sqrt(episodes)
     return Episodes(float(accuracies.mean()), float(error), ways=ways, shots=shots, queries=queries)
 
 
+@dataclass(eq=False)
+class Tally:
+    """How often each of N rows was asked about, and named rightly."""
+
+    asked: NDArray[np.int64]
+    """[N]"""
+    right: NDArray[np.int64]
+    """[N]"""
+
+    @classmethod
+    def of(cls, rows: int) -> "Tally":
+        """Of rows that nobody has asked about yet."""
+        return cls(np.zeros(rows, np.int64), np.zeros(rows, np.int64))
+
+    def add(self, rows: NDArray[np.int64], hits: NDArray[np.bool_]) -> None:
+        """Count rows with their hits, arrays of one shape."""
+        self.asked += np.bincount(rows.ravel(), minlength=len(self.asked))
+        self.right += np.bincount(rows[hits], minlength=len(self.right))
+
+
 def nearest_mean_accuracy(support: Floats, queries: Floats) -> NDArray[np.float64]:
     """Share of each episode's queries that lie nearest to the mean of their own class, [E].
+
+    Args:
+        support: [E, W, S, D].
+        queries: [E, W, Q, D].
+    """
+    shares: NDArray[np.float64] = nearest_mean_hits(support, queries).mean(axis=(1, 2))
+    return shares
+
+
+def nearest_mean_hits(support: Floats, queries: Floats) -> NDArray[np.bool_]:
+    """Whether each query lies nearest to the mean of its own class, [E, W, Q].
 
     All rows are centred on the mean of the episode's support and brought to length one; a class is the mean
     of its support rows then, and distances are Euclidean.
@@ -104,8 +140,8 @@ def nearest_mean_accuracy(support: Floats, queries: Floats) -> NDArray[np.float6
     # |q - m|^2 without |q|^2, which is the same for every class.
     distances = (means**2).sum(axis=2)[:, None] - 2 * asked @ means.transpose(0, 2, 1)  # [E, W * Q, W]
     own = np.repeat(np.arange(support.shape[1]), queries.shape[2])
-    shares: NDArray[np.float64] = (distances.argmin(axis=2) == own).mean(axis=1)
-    return shares
+    hits: NDArray[np.bool_] = (distances.argmin(axis=2) == own).reshape(queries.shape[:3])
+    return hits
 
 
 def _unit(rows: Floats) -> Floats:

@@ -19,7 +19,8 @@ from synsight.metrics.arrays import Floats, Integers, check_features, check_fini
 from synsight.metrics.linear_probe import DEFAULT_C, FEW_C_GRID, FOLDS
 
 _MAX_ITERATIONS = 2000
-_TOLERANCE = 1e-8
+_TOLERANCE, _COARSE = 1e-8, 1e-5
+"""Of the mean loss's gradient; the coarse one shows which c is best."""
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 
 
@@ -65,7 +66,13 @@ def random_start(num_classes: int, dimension: int, *, seed: int = 0, deviation: 
 
 
 def fit_from_start(
-    features: Floats, labels: Integers, *, start: Start, c: float = DEFAULT_C, pull: bool = True
+    features: Floats,
+    labels: Integers,
+    *,
+    start: Start,
+    c: float = DEFAULT_C,
+    pull: bool = True,
+    tolerance: float = _TOLERANCE,
 ) -> StartProbe:
     """Softmax regression by L-BFGS from given rows, on standardised features.
 
@@ -80,6 +87,7 @@ def fit_from_start(
         start: Rows of the C classes.
         c: Inverse strength of the penalty, > 0.
         pull: Penalise the distance from the start, not from zero.
+        tolerance: Of the largest entry of the mean loss's gradient.
 
     Raises:
         ShapeError: Features, labels and start do not fit, or there is one class only.
@@ -111,7 +119,7 @@ def fit_from_start(
         first.ravel(),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": _MAX_ITERATIONS, "gtol": _TOLERANCE, "ftol": 1e-14, "maxcor": 20},
+        options={"maxiter": _MAX_ITERATIONS, "gtol": tolerance, "ftol": 1e-6 * tolerance, "maxcor": 20},
     )
     rows = found.x.reshape(first.shape)
     weight, bias = rows[:, :-1] / scale, rows[:, -1] - (rows[:, :-1] / scale) @ mean
@@ -145,7 +153,9 @@ def fit_few_from_start(
     totals = np.zeros((len(grid), 2))
     for train, held_out in _folds(features, labels, groups):
         for number, c in enumerate(grid):
-            probe = fit_from_start(features[train], labels[train], start=start, c=c, pull=pull)
+            probe = fit_from_start(
+                features[train], labels[train], start=start, c=c, pull=pull, tolerance=_COARSE
+            )
             probabilities = probe.probabilities(features[held_out])
             right = probabilities[np.arange(len(held_out)), labels[held_out]]
             hits = probabilities.argmax(axis=1) == labels[held_out]

@@ -1,0 +1,167 @@
+"""Average precision of several labels a row, macro and micro, with its interval over groups.
+
+M rows, C classes, G groups.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synsight.errors import ConfigError, ShapeError
+from synsight.metrics.arrays import Floats, Integers, check_finite
+from synsight.metrics.intervals import Interval
+
+RESAMPLES = 2000
+
+_MOST_CELLS = 2_000_000
+"""Weights held at once; with what is made of them some 100 MB."""
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """Average precision with the ends of its intervals."""
+
+    macro: Interval
+    """Mean over the classes: `mean_average_precision`."""
+    micro: Interval
+    """All (row, class) in one list: `micro_average_precision`."""
+
+
+def average_precision(
+    scores: Floats, truth: NDArray[np.bool_], weights: Floats | None = None
+) -> NDArray[np.float64]:
+    """Area under the steps of precision over recall, of one list or of several weightings of it.
+
+    Sum over the distinct scores, highest first, of (recall gained there) x (precision down to there); rows
+    of equal score are taken together, so their order does not matter. The same as scikit-learn's
+    `average_precision_score`, with its `sample_weight`.
+
+    Args:
+        scores: [M].
+        truth: [M].
+        weights: [R, M] >= 0, as how often a row stands in a resample; None: every row once.
+
+    Returns:
+        [R], [1] without weights; NaN where no row that counts is true.
+    """
+    columns = np.ones((len(scores), 1)) if weights is None else np.asarray(weights, np.float64).T
+    return _average_precision(scores, truth, columns)
+
+
+def mean_average_precision(scores: Floats, truth: NDArray[np.bool_]) -> float:
+    """Mean of the average precisions of the classes that have a true row, [M, C] and [M, C].
+
+    Raises:
+        ShapeError: See `average_precisions`.
+        DataError: A score is NaN or infinite.
+    """
+    _check(scores, truth)
+    classes = [
+        average_precision(scores[:, one], truth[:, one])[0] for one in np.flatnonzero(truth.any(axis=0))
+    ]
+    return float(np.mean(classes))
+
+
+def average_precisions(
+    scores: Floats,
+    truth: NDArray[np.bool_],
+    groups: Integers,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> AveragePrecision:
+    """Macro and micro average precision with percentile bootstrap intervals over groups.
+
+    Whole groups are drawn again, as in `bootstrap_interval`; a resample in which a class has no true row
+    leaves that class out of its mean.
+
+    Args:
+        scores: [M, C] of any scale for the macro mean; for the micro one of a common scale, as
+            probabilities.
+        truth: [M, C].
+        groups: [M] integers; rows of one group are drawn together.
+        resamples: How often.
+        level: Share of repetitions of the experiment whose interval should hold the truth.
+        seed: Of the drawing.
+
+    Raises:
+        ShapeError: Scores, truth and groups do not fit, or no row is true of any class.
+        DataError: A score is NaN or infinite.
+        ConfigError: A number out of its range.
+    """
+    _check(scores, truth)
+    if groups.shape != (len(scores),):
+        raise ShapeError(f"groups must be one integer a row; got {groups.shape} for {len(scores)} rows.")
+    if resamples < 1 or not 0 < level < 1:
+        raise ConfigError(f"resamples must be >= 1 and level in 0 to 1; got {resamples!r} and {level!r}.")
+    codes = np.unique(groups, return_inverse=True)[1]
+    num_groups = int(codes.max()) + 1
+    generator = np.random.default_rng(seed)
+    part = max(1, _MOST_CELLS // scores.size)
+    # Counts are exact in single precision as long as their sum is.
+    kind = np.float32 if scores.size < 2**22 else np.float64
+    macro, micro = [], []
+    for start in range(0, resamples, part):
+        drawn = generator.multinomial(
+            num_groups, np.full(num_groups, 1 / num_groups), min(part, resamples - start)
+        )
+        found = _both(scores, truth, np.ascontiguousarray(drawn.T)[codes].astype(kind))
+        macro.append(found[0])
+        micro.append(found[1])
+    values = _both(scores, truth, np.ones((len(scores), 1)))
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    intervals = []
+    for value, resampled in zip(values, (macro, micro), strict=True):
+        low, high = np.nanquantile(np.concatenate(resampled), ends)
+        intervals.append(Interval(float(value[0]), float(low), float(high), "bootstrap over groups"))
+    return AveragePrecision(*intervals)
+
+
+def _both(
+    scores: Floats, truth: NDArray[np.bool_], columns: Floats
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Macro and micro average precision of each weighting in columns [M, R]: [R] and [R]."""
+    total, seen = np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
+    for one in np.flatnonzero(truth.any(axis=0)):
+        found = _average_precision(scores[:, one], truth[:, one], columns)
+        total += np.nan_to_num(found)
+        seen += ~np.isnan(found)
+    with np.errstate(invalid="ignore"):
+        macro = total / seen
+    rows = np.repeat(np.arange(len(scores)), scores.shape[1])
+    return macro, _average_precision(scores.ravel(), truth.ravel(), columns, rows)
+
+
+def _average_precision(
+    scores: Floats, truth: NDArray[np.bool_], columns: Floats, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """[R], of weightings in columns [M, R]; the rows' numbers among the M, where scores repeat them."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    is_last = np.append(ranked[1:] != ranked[:-1], True)
+    ends = np.flatnonzero(is_last)  # of each run of equal scores
+    run = np.cumsum(is_last) - is_last  # the run that a row is in
+    true = np.flatnonzero(truth[order])
+    if not len(true):
+        return np.full(columns.shape[1], np.nan)
+    taken = order if rows is None else rows[order]
+    gained = columns[taken[true]]
+    down_to = np.cumsum(columns[taken], axis=0)[ends[run[true]]]  # weight of all rows to the end of the run
+    starts = np.flatnonzero(np.diff(run[true], prepend=-1))
+    gained = np.add.reduceat(gained, starts, axis=0)
+    true_down_to = np.cumsum(gained, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(gained > 0, true_down_to / down_to[starts], 0.0)
+        found: NDArray[np.float64] = (gained * precision).sum(axis=0, dtype=np.float64) / true_down_to[-1]
+    return found
+
+
+def _check(scores: Floats, truth: NDArray[np.bool_]) -> None:
+    check_finite(scores)
+    if scores.shape != truth.shape or not truth.any():
+        raise ShapeError(
+            f"scores and truth must be [rows, classes] with one true row at least; got {scores.shape} and "
+            f"{truth.shape}, {int(truth.sum())} true; pass the truth of the same rows."
+        )
