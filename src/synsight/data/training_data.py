@@ -280,6 +280,15 @@ class TrainingData(Dataset[Batch]):
         """E of the caption embeddings."""
         return int(self.catalog.schema.field(EMBEDDING_COLUMN).type.list_size)
 
+    def label_counts(self) -> Tensor:
+        """Rows of each of the `label_names`, [C] int64."""
+        counts = torch.zeros(len(self.label_names or ()), dtype=torch.int64)
+        for table in self._small_columns([self.label_column or ""]):
+            for value in table[self.label_column].to_pylist():
+                if (number := self._class_of.get(str(value))) is not None:
+                    counts[number] += 1
+        return counts
+
     def _with_text(self) -> NDArray[np.int64]:
         """The rows that have the text which is asked for; a row without a caption has nothing to compare."""
         kept = np.ones(len(self.positions), bool)

@@ -5,8 +5,10 @@ exactly the drawn rows that the frozen encoders' classifiers get.
 """
 
 import dataclasses
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from numpy.typing import NDArray
 from synsight.data.catalog import Catalog
 from synsight.evaluation import write_evaluation
 from synsight.evaluation.protocol import describe_rows
-from synsight.evaluation.questions import Question, answered, drawn_rows
+from synsight.evaluation.questions import Answered, Question, answered, drawn_rows
 from synsight.evaluation.rows import Rows, Splits, read_splits
 from synsight.evaluation.scoring import Origin, Scored, score
+from synsight.metrics import Draw
 from synsight.models import Model, load
 from synsight.recipes import supervised
 from synsight.records import Result, RunSummary, config_hash
@@ -77,7 +80,9 @@ def supervised_baseline(
     )
     few = labels_per_class is not None
     asked = [Question(TASK, labels_per_class, seed + draw) for draw in range(draws if few else 1)]
-    scored = [_trained(question, config, catalog, splits, origin, out) for question in asked]
+    scored = [
+        _scored(training_of(question, config, splits), catalog, splits, origin, out) for question in asked
+    ]
     results = [one for some in scored for one in some.results]
     settings = {
         "catalog": str(catalog.path),
@@ -102,27 +107,62 @@ def run_name(n_labels: int | None, seed: int) -> str:
     return f"{'all' if n_labels is None else n_labels}_labels_seed_{seed}"
 
 
-def _trained(
-    question: Question, config: RunConfig, catalog: Catalog, splits: Splits, origin: Origin, out: Path
-) -> Scored:
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A question that is answered by training a network, ready to be run."""
+
+    question: Question
+    draw: Draw | None
+    """None: all labels."""
+    rows: Rows
+    """What is trained on."""
+    config: RunConfig
+
+
+def training_of(question: Question, config: RunConfig, splits: Splits) -> Training:
+    """Choose the rows of a question, and fit the settings to them."""
     draw = drawn_rows(splits, question)
     rows = splits.train if draw is None else splits.train.take(draw.rows)
-    config = _run_config(config, question, rows)
-    summary = train(
-        config, out=out / run_name(question.n_labels, question.seed), rows=rows.positions, resume=True
-    )
+    return Training(question, draw, rows, _run_config(config, question, rows))
+
+
+def answer_by_training(
+    training: Training,
+    *,
+    catalog: Catalog,
+    splits: Splits,
+    run: Path,
+    details: Mapping[str, Any] | None = None,
+) -> Answered:
+    """Train, or go on with, the run in a folder, and predict the test rows with its head.
+
+    Args:
+        training: What to train.
+        catalog: Where the rows are.
+        splits: The labelled rows.
+        run: The run's folder.
+        details: What a reader must know besides the run's length and batch.
+    """
+    question, draw = training.question, training.draw
+    summary = train(training.config, out=run, rows=training.rows.positions, resume=True)
     asked = splits.test if draw is None else splits.test.take(np.isin(splits.test.labels, draw.classes))
     began = time.perf_counter()
     probabilities = predict_rows(load(summary.model), catalog, asked, splits.class_names)
-    answer = answered(
+    return answered(
         question,
         splits,
         draw,
         probabilities,
         seconds=summary.seconds + time.perf_counter() - began,
-        details=_details(config, summary),
+        details={**_details(training.config, summary), **(details or {})},
     )
-    settings = {"task": TASK, "n_labels": question.n_labels, **to_plain(config)}
+
+
+def _scored(training: Training, catalog: Catalog, splits: Splits, origin: Origin, out: Path) -> Scored:
+    question = training.question
+    run = out / run_name(question.n_labels, question.seed)
+    answer = answer_by_training(training, catalog=catalog, splits=splits, run=run)
+    settings = {"task": TASK, "n_labels": question.n_labels, **to_plain(training.config)}
     return score(answer, origin=origin, config_hash=config_hash(settings))
 
 
@@ -131,7 +171,8 @@ def _run_config(config: RunConfig, question: Question, rows: Rows) -> RunConfig:
     if question.n_labels is None:
         return config
     # One look, which chooses nothing: the last weights are kept, and no validation label has a say.
-    monitor = dataclasses.replace(config.monitor, every_steps=config.steps, metric="none")
+    length = config.steps or config.epochs * math.ceil(len(rows) / config.batch_size)
+    monitor = dataclasses.replace(config.monitor, every_steps=length, metric="none")
     return dataclasses.replace(config, monitor=monitor)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -18,6 +19,7 @@ from synsight.models.text import build_text_tower
 from synsight.seeding import derive_seed, seed_everything
 from synsight.training.config import RunConfig
 from synsight.training.levers import apply_levers
+from synsight.training.start_head import read_head
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,15 @@ def build_method(config: RunConfig, start: StartingEncoder, data: TrainingData, 
 
     Raises:
         DataError: There are too few classes to learn.
+        ModelError: The head's first rows are for other labels or features.
     """
     kind: Callable[..., Method] = METHODS[config.method.name]  # each class takes what it needs
     needs = METHODS[config.method.name].needs(config.method)
     parts: dict[str, Any] = {}
     if needs & {"words", "label"}:
         parts["num_classes"] = _num_classes(config, data, language)
+    if "label" in needs:
+        parts |= _label_parts(config, start, data)
     if "tokens" in needs:
         parts["text_encoder"] = language.text_encoder
     if "caption_embedding" in needs and issubclass(METHODS[config.method.name], ImageText):
@@ -102,6 +107,19 @@ def sizes_of(config: RunConfig) -> frozenset[int]:
     whole = {config.image_size, *config.image_sizes, *((small,) if small else ())}
     local = {config.views.local_side(size) for size in whole} if config.views.local_count else set()
     return frozenset(whole | local)
+
+
+def _label_parts(config: RunConfig, start: StartingEncoder, data: TrainingData) -> dict[str, Any]:
+    """What supervised training is told of its labels and begins with."""
+    method: Any = config.method
+    names = list(data.label_names or ())
+    parts: dict[str, Any] = {"label_names": names, "mean": start.mean, "std": start.std}
+    if method.class_weights != "none":
+        parts["label_counts"] = data.label_counts()
+    if method.initial_weights is not None:
+        width = embedding_dim(start.module)
+        parts["head"] = read_head(Path(method.initial_weights), embedding_dim=width, names=names)
+    return parts
 
 
 def _num_classes(config: RunConfig, data: TrainingData, language: Language) -> int:

@@ -19,7 +19,8 @@ from synsight.training.settings import from_plain, to_plain
 class OptimConfig:
     """Who moves the weights, and how far."""
 
-    name: Literal["adamw", "lars"] = "adamw"
+    name: Literal["adamw", "lars", "sgd"] = "adamw"
+    """`sgd`: with Nesterov's momentum."""
     lr: float = 1e-3
     """Peak learning rate, reached after the warm-up."""
     weight_decay: float = 0.05
@@ -27,13 +28,16 @@ class OptimConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     """Of AdamW."""
     momentum: float = 0.9
-    """Of LARS."""
+    """Of LARS and SGD."""
     trust_coefficient: float = 0.001
     """Of LARS."""
     eps: float = 1e-8
     """Of AdamW."""
     pretrained_lr: float = 1.0
     """Learning rate of parts that began with pretrained weights, as a share of `lr`; they do not decay."""
+    layer_decay: float | None = None
+    """Each layer of the encoder learns at this share of the rate of the layer above it; 1: all alike. Weight
+    decay then reaches pretrained parts, too, and `pretrained_lr` says nothing. None: no layers."""
     clip_norm: float | None = 1.0
     """Longest gradient (L2, all weights together); None: no limit."""
     ema_decay: float | None = None
@@ -46,6 +50,16 @@ class OptimConfig:
         _check(0 <= self.momentum < 1, "optim.momentum must lie in [0, 1)", self.momentum)
         _check(self.eps > 0, "optim.eps must be > 0", self.eps)
         _check(0 <= self.pretrained_lr <= 1, "optim.pretrained_lr must lie in [0, 1]", self.pretrained_lr)
+        _check(
+            self.layer_decay is None or 0 < self.layer_decay <= 1,
+            "optim.layer_decay must lie in (0, 1] or be none",
+            self.layer_decay,
+        )
+        _check(
+            self.layer_decay is None or self.name != "lars",
+            "optim.layer_decay is for adamw and sgd; lars scales layers by itself",
+            self.layer_decay,
+        )
         _check(self.trust_coefficient > 0, "optim.trust_coefficient must be > 0", self.trust_coefficient)
         _check(
             self.clip_norm is None or self.clip_norm > 0,

@@ -5,7 +5,7 @@ from typing import Literal
 
 from synsight.errors import ConfigError
 
-Metric = Literal["knn_acc1", "fewshot_acc1", "zeroshot_acc1", "rankme", "lidar", "none"]
+Metric = Literal["knn_acc1", "fewshot_acc1", "zeroshot_acc1", "head_acc1", "rankme", "lidar", "none"]
 """A reading that grows with the use of the features. (Alignment, uniformity and spread do not.)"""
 
 

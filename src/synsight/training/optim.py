@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from synsight.training.config import OptimConfig, ScheduleConfig
+from synsight.training.layer_decay import layer_groups, names_without_decay
 
 
 class LARS(torch.optim.Optimizer):
@@ -88,10 +89,7 @@ def parameter_groups(
             without decay (Zhai et al. 2023 (SigLIP), section 4.5, https://arxiv.org/abs/2303.15343).
         pretrained_lr: `lr_share` of that group: its learning rate as a share of the run's.
     """
-    named: set[str] = set()
-    for prefix, part in module.named_modules():
-        if callable(names := getattr(part, "no_weight_decay", None)):
-            named.update(f"{prefix}.{name}" if prefix else name for name in names())
+    named = names_without_decay(module)
     begun = {weight for part in pretrained for weight in part.parameters()}
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
@@ -111,18 +109,24 @@ def parameter_groups(
 def build_optimiser(
     module: nn.Module, config: OptimConfig, *, pretrained: Sequence[nn.Module] = ()
 ) -> torch.optim.Optimizer:
-    """AdamW or LARS over the groups of `parameter_groups`."""
-    groups = parameter_groups(
-        module,
-        weight_decay=config.weight_decay,
-        pretrained=pretrained,
-        pretrained_lr=config.pretrained_lr,
-    )
+    """AdamW, LARS or SGD over the groups of `parameter_groups`, or of `layer_groups`."""
+    if config.layer_decay is not None:
+        groups = layer_groups(module, weight_decay=config.weight_decay, layer_decay=config.layer_decay)
+    else:
+        groups = parameter_groups(
+            module,
+            weight_decay=config.weight_decay,
+            pretrained=pretrained,
+            pretrained_lr=config.pretrained_lr,
+        )
     if config.name == "lars":
         groups[1]["adapt"] = False
         return LARS(
             groups, lr=config.lr, momentum=config.momentum, trust_coefficient=config.trust_coefficient
         )
+    if config.name == "sgd":
+        nesterov = config.momentum > 0
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
 

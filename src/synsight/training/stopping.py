@@ -35,6 +35,7 @@ IN_PROSE = {
     "knn_acc1": "k-NN accuracy",
     "fewshot_acc1": "few-shot accuracy",
     "zeroshot_acc1": "zero-shot accuracy",
+    "head_acc1": "accuracy",
     "rankme": "RankMe",
     "lidar": "LiDAR",
 }
