@@ -7,10 +7,11 @@ from synsight.cli.ingest import show_ingest
 
 
 def sample(name: str, *, out: Path, json: Json = False) -> None:
-    """Make a catalog from a built-in sample: emoji or clipart.
+    """Make a catalog from a built-in sample: emoji, clipart or scenes.
 
     Args:
-        name: emoji (clean captions in English and Japanese) or clipart (captions as messy as the web's).
+        name: emoji (clean captions in English and Japanese) or clipart (captions as messy as the web's),
+            or scenes (drawings of emoji on backgrounds, with boxes and masks).
         out: Folder of the new catalog.
         json: Print one JSON object.
     """

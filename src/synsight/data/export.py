@@ -117,8 +117,8 @@ def export_coco(rows: Rows, out: Path, *, where: str | None = None) -> list[Path
     """Write rows as COCO captions: `images/KEY.jpg` (or .png, ...) and `annotations/captions.json`.
 
     Keys are the rows' positions, never names from outside. Where the catalog has the columns `captions` (all
-    captions of an image), `boxes` and `box_categories`, as after the ingest of COCO files, these are written,
-    too; the boxes into `annotations/instances.json`.
+    captions of an image), `boxes` and `box_categories` (with `box_masks` and `box_crowds`), as after the
+    ingest of COCO files, these are written, too; the boxes into `annotations/instances.json`.
 
     Args:
         rows: The catalog; needs the columns `image`, `width`, `height` and `caption`.
@@ -151,7 +151,7 @@ def export_coco(rows: Rows, out: Path, *, where: str | None = None) -> list[Path
     return [out / "annotations" / name for name in written]
 
 
-_BOXES = ("boxes", "box_categories")
+_BOXES = ("boxes", "box_categories", "box_masks", "box_crowds")
 
 
 class _Coco:
@@ -176,10 +176,14 @@ class _Coco:
         for caption in row.get("captions") or [row["caption"]]:
             if caption:
                 self._captions.append({"id": len(self._captions) + 1, "image_id": number, "caption": caption})
-        for box, category in zip(row.get("boxes") or (), row.get("box_categories") or (), strict=True):
+        boxes, masks, crowds = (row.get(key) or () for key in ("boxes", "box_masks", "box_crowds"))
+        for at, (box, category) in enumerate(zip(boxes, row.get("box_categories") or (), strict=True)):
             of = self._categories.setdefault(category, len(self._categories) + 1)
             about = {"id": len(self._boxes) + 1, "image_id": number, "category_id": of, "bbox": box}
-            self._boxes.append({**about, "area": box[2] * box[3], "iscrowd": 0})
+            about |= {"area": box[2] * box[3], "iscrowd": int(bool(crowds and crowds[at]))}
+            found = masks and masks[at]  # as somebody wrote it; JSON has no NaN
+            mask = {"segmentation": json.loads(found, parse_constant=lambda _: None)} if found else {}
+            self._boxes.append(about | mask)
 
     def write(self, folder: Path, origin: Mapping[str, Any]) -> list[str]:
         """Write the annotations; returns the files' names."""

@@ -4,14 +4,15 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from synsight.data.masks import numbers
 from synsight.data.sources.column_types import Reader
 from synsight.data.sources.records import Record
 from synsight.data.sources.roots import Root, shown
-from synsight.data.sources.rows import as_text
+from synsight.data.sources.rows import as_json_text, as_text
 from synsight.errors import DataError
 
 ANNOTATIONS = "annotations"
@@ -25,16 +26,34 @@ TYPES: Mapping[str, tuple[pa.DataType, Reader]] = {
     "keywords": (pa.list_(pa.string()), lambda value: value),
     "boxes": (pa.list_(pa.list_(pa.float32())), lambda value: value),
     "box_categories": (pa.list_(pa.string()), lambda value: value),
+    "box_masks": (pa.list_(pa.string()), lambda value: value),
+    "box_crowds": (pa.list_(pa.bool_()), lambda value: value),
+    "split": (pa.string(), as_text),
+    "group": (pa.string(), as_text),
 }
+
+
+class Box(NamedTuple):
+    """One annotated object."""
+
+    sides: list[float]
+    """[x, y, width, height], pixels."""
+    category: str
+    mask: str
+    """COCO's `segmentation` as JSON, as it was found; "": there is none."""
+    crowd: bool
 
 
 class CocoTable:
     """A file as `captions_val2017.json` or `instances_val2017.json`; a record an image.
 
     Columns: `caption` (the first), `captions` (all of them), `boxes` ([x, y, width, height] in pixels, as
-    COCO has them), `box_categories` (a name for each box) and `keywords` (these names, each once). Image
-    files are looked for beside the annotations, in `images/`, and as COCO lays them out: in `val2017/` beside
-    `annotations/` for a file whose name ends so.
+    COCO has them), `box_categories` (a name for each box), `box_masks` (its `segmentation` as JSON, "" for
+    none), `box_crowds` (whether it stands for many objects) and `keywords` (the categories, each once); also
+    `split` and `group` where an image says so, which COCO itself does not. A box that is not four finite
+    numbers is left out; a mask is looked at when it is used (`data.instances`). Image files are looked for
+    beside the annotations, in `images/`, and as COCO lays them out: in `val2017/` beside `annotations/` for a
+    file whose name ends so.
 
     Args:
         root: The folder that no path may leave.
@@ -53,7 +72,11 @@ class CocoTable:
         wanted = ["file_name", "coco_id"]
         wanted += ["caption", "captions"] if self._captions else []
         wanted += ["keywords", "boxes", "box_categories"] if self._boxes else []
-        return wanted
+        found = [box for boxes in self._boxes.values() for box in boxes]
+        wanted += ["box_masks"] if any(box.mask for box in found) else []
+        wanted += ["box_crowds"] if any(box.crowd for box in found) else []
+        images = [one for one in self._content["images"] if isinstance(one, dict)]
+        return wanted + [name for name in ("split", "group") if any(one.get(name) for one in images)]
 
     @property
     def types(self) -> Mapping[str, tuple[pa.DataType, Reader]]:
@@ -81,9 +104,13 @@ class CocoTable:
                     "coco_id": key,
                     "caption": captions[0] if captions else None,
                     "captions": captions,
-                    "keywords": list(dict.fromkeys(category for _, category in boxes)),
-                    "boxes": [box for box, _ in boxes],
-                    "box_categories": [category for _, category in boxes],
+                    "keywords": list(dict.fromkeys(box.category for box in boxes)),
+                    "boxes": [box.sides for box in boxes],
+                    "box_categories": [box.category for box in boxes],
+                    "box_masks": [box.mask for box in boxes],
+                    "box_crowds": [box.crowd for box in boxes],
+                    "split": image.get("split"),
+                    "group": image.get("group"),
                 },
             )
 
@@ -121,19 +148,20 @@ class CocoTable:
         return found
 
     @cached_property
-    def _boxes(self) -> dict[str, list[tuple[list[float], str]]]:
+    def _boxes(self) -> dict[str, list[Box]]:
         named = self._content.get("categories")
         names = {
             str(one.get("id")): as_text(one.get("name")) or str(one.get("id"))
             for one in (named if isinstance(named, list) else [])
             if isinstance(one, dict)
         }
-        found: dict[str, list[tuple[list[float], str]]] = {}
+        found: dict[str, list[Box]] = {}
         for one in self._annotations:
-            box, category = one.get("bbox"), str(one.get("category_id"))
-            if isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box):
-                pair = ([float(side) for side in box], names.get(category, category))
-                found.setdefault(str(one.get("image_id")), []).append(pair)
+            sides, category = numbers(one.get("bbox")), str(one.get("category_id"))
+            if sides is not None:
+                mask = as_json_text(one["segmentation"]) if one.get("segmentation") else None
+                box = Box(sides, names.get(category, category), mask or "", one.get("iscrowd") in (1, True))
+                found.setdefault(str(one.get("image_id")), []).append(box)
         return found
 
     @cached_property
