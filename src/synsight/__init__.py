@@ -1,8 +1,8 @@
 """From images and their messy captions to a vision model of your own that says in words what it sees.
 
 Every verb of the command line is a function here: `sample`, `ingest`, `audit`, `words`, `pretrain`, `embed`,
-`evaluate`, `sweep`, `pilot`. `load` opens a model, `Catalog` a catalog. Names are looked up when first
-used, since torch takes seconds to import.
+`evaluate`, `compare`, `sweep`, `pilot`. `load` opens a model, `Catalog` a catalog. Names are looked up when
+first used, since torch takes seconds to import.
 """
 
 from importlib import import_module
@@ -14,19 +14,21 @@ if TYPE_CHECKING:
     from synsight.data.catalog import Catalog
     from synsight.data.ingestion import ingest
     from synsight.data.samples import sample
-    from synsight.evaluation import evaluate
     from synsight.models import load
     from synsight.models.captions import words
     from synsight.models.features import embed
     from synsight.recipes.pretrain import pretrain
+    from synsight.workflow.compare import compare
+    from synsight.workflow.judging import evaluate
     from synsight.workflow.pilot import pilot
     from synsight.workflow.sweep import sweep
 
 _HOMES = {
     "Catalog": "synsight.data.catalog",
     "audit": "synsight.curation.audit",
+    "compare": "synsight.workflow",
     "embed": "synsight.models.features",
-    "evaluate": "synsight.evaluation",
+    "evaluate": "synsight.workflow.judging",
     "ingest": "synsight.data.ingestion",
     "load": "synsight.models",
     "pilot": "synsight.workflow",
@@ -40,6 +42,7 @@ _HOMES = {
 __all__ = [
     "Catalog",
     "audit",
+    "compare",
     "embed",
     "evaluate",
     "ingest",

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from synsight.cli import (
     audit,
     catalog,
+    compare,
     embed,
     evaluate,
     ingest,
@@ -53,6 +54,7 @@ app.command(words.words, sort_key=4)
 app.command(pretrain.pretrain, sort_key=5, usage=pretrain.USAGE)
 app.command(embed.embed, sort_key=6)
 app.command(evaluate.evaluate, sort_key=7)
+app.command(compare.compare, sort_key=7.5)
 app.command(sweep.sweep, sort_key=7, usage=sweep.USAGE)
 app.command(catalog.app)
 
