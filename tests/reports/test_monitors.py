@@ -64,6 +64,27 @@ def test_the_band_is_twice_the_standard_error_of_the_deciding_reading(drawn):
     assert not panels["RankMe"].collections
 
 
+def test_chance_is_a_dashed_line_where_the_rows_say_it():
+    run = pages.monitored_run()
+    told = {"knn_acc1_chance": 0.25, "fewshot_acc1_chance": 0.2}
+    curve = [{**row, **told} if row["kind"] == "monitor" else row for row in run.curve]
+    chart = monitors_chart(dataclasses.replace(run, curve=curve))
+    flat = {
+        title: [float(line.get_ydata()[0]) for line in panel.lines if len(set(line.get_ydata())) == 1]
+        for title, panel in titled(chart).items()
+    }
+    assert 0.25 in flat["k-NN acc1"] and 0.2 in flat["few-shot acc1"]
+    assert 0.25 not in flat["RankMe"]
+    low, high = titled(chart)["k-NN acc1"].get_ylim()
+    assert low < 0.25 < 0.5 < high
+    assert "Dashed: chance" in chart.description
+    assert set(readings(dataclasses.replace(run, curve=curve))) == {*pages.READINGS, "loss"}
+
+
+def test_older_runs_have_no_line_of_chance(drawn):
+    assert "chance" not in drawn.description
+
+
 def test_the_wall_time_stands_above_the_steps_it_belongs_to(drawn):
     (above,) = titled(drawn)["k-NN acc1"].child_axes
     marks = {

@@ -29,6 +29,9 @@ LOWER_IS_BETTER = frozenset({"alignment", "uniformity"})
 STANDARD_ERROR = "standard_error"
 """Of the deciding reading, in the same row."""
 
+CHANCE = "_chance"
+"""Ending of what a reading would be without features, in the same row."""
+
 TIMED = ("_seconds", "_per_second", "_bytes")
 """Endings of numbers that are no reading."""
 
@@ -93,7 +96,7 @@ def readings(run: RunSummary) -> dict[str, Line]:
 
 def _is_reading(name: str, value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and name not in ("step", STANDARD_ERROR) and not name.endswith(TIMED)
+    return number and name not in ("step", STANDARD_ERROR) and not name.endswith((CHANCE, *TIMED))
 
 
 def _draw(panel: Axes, run: RunSummary, name: str, line: Line) -> None:
@@ -107,6 +110,20 @@ def _draw(panel: Axes, run: RunSummary, name: str, line: Line) -> None:
     if name == "loss":
         panel.plot(*zip(*line, strict=True), color=INK, alpha=0.75, linewidth=1.1)
         return
+    if (chance := _chance(run, name)) is not None:
+        panel.axhline(chance, color=INK, alpha=0.6, linewidth=1.0, linestyle=(0, (5, 3)))
+        panel.annotate(
+            f"chance {chance:.2f}",
+            (0.98, chance),
+            xycoords=panel.get_yaxis_transform(),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=7.5,
+            color=INK,
+            alpha=0.8,
+        )
     steps, lows, highs = _band(run, name)
     colour = ACCENT if deciding else SERIES[0][0]
     if steps:
@@ -126,6 +143,12 @@ def _band(run: RunSummary, name: str) -> tuple[list[int], list[float], list[floa
         [row[name] - 1.96 * row[STANDARD_ERROR] for row in rows],
         [row[name] + 1.96 * row[STANDARD_ERROR] for row in rows],
     )
+
+
+def _chance(run: RunSummary, name: str) -> float | None:
+    """What the last look said that this reading is worth without features; None: older runs do not say."""
+    found = [row[name + CHANCE] for row in run.curve if row.get(name + CHANCE) is not None]
+    return float(found[-1]) if found else None
 
 
 def _time_axis(panel: Axes, run: RunSummary) -> None:
@@ -161,4 +184,6 @@ def _description(run: RunSummary, lines: Iterable[str]) -> str:
         said += f" Lower is better for {' and '.join(low)}."
     if _band(run, run.monitor)[0]:
         said += " Band: 95% interval."
+    if any(_chance(run, name) is not None for name in lines):
+        said += " Dashed: chance; for k-NN the most frequent class, for few-shot one of the ways."
     return said

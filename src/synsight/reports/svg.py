@@ -85,7 +85,7 @@ def _plain_attributes(element: ElementTree.Element, name: str) -> None:
                 element.set("font-size", font["size"])
                 if font["weight"]:
                     element.set("font-weight", font["weight"])
-        elif key:
+        elif key and key != "font-family":  # the page's own
             element.set(key, value)
     if link := element.attrib.pop(_LINK, None):
         element.set("href", link)
