@@ -111,6 +111,8 @@ DEFECTS = {
     "truncated": (lambda t, s: damage_captions(t, "truncated", PLANTED, s), caption_scores, "no-known-noun"),
     "blur": (lambda t, s: damage_images(t, "blurred", PLANTED, s), image_scores, "blurred"),
     "dark": (lambda t, s: damage_images(t, "dark", PLANTED, s), image_scores, "dark"),
+    "faint on white": (lambda t, s: damage_images(t, "faint", PLANTED, s), image_scores, "bright"),
+    "over-exposed": (lambda t, s: damage_images(t, "overexposed", PLANTED, s), image_scores, "bright"),
     "near-duplicate images": (
         lambda t, s: add_near_duplicates(t, PLANTED, s),
         duplicate_scores,

@@ -17,7 +17,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from synsight.seeding import generator
 
 CaptionDamage = Literal["shuffled", "boilerplate", "typos", "truncated", "repeated"]
-ImageDamage = Literal["blurred", "dark"]
+ImageDamage = Literal["blurred", "dark", "overexposed", "faint"]
 DAMAGED = "damaged"
 """Column that says which rows were hit, bool."""
 BOILERPLATE = "Part of a picture collection. All rights reserved."
@@ -84,7 +84,13 @@ def damage_captions(
 
 
 def damage_images(table: pa.Table, kind: ImageDamage, share: float, seed: int = 0) -> pa.Table:
-    """Blur a share of the images (Gaussian, 4% of the longer side) or darken them to 15%; PNG."""
+    """Damage a share of the images, which become PNG.
+
+    blurred       by a Gaussian of 4% of the longer side
+    dark          all levels at 15%
+    overexposed   all levels times 1.8, cut off at white
+    faint         92% white laid over
+    """
     if kind not in get_args(ImageDamage) or not 0 <= share <= 1:
         raise ValueError(f"expected one of {get_args(ImageDamage)} and a share; got {kind!r}, {share!r}.")
     hit = _hit(np.ones(len(table), np.bool_), share, generator(seed, "damage", kind))
@@ -93,8 +99,10 @@ def damage_images(table: pa.Table, kind: ImageDamage, share: float, seed: int = 
         image = on_white(images[row])
         if kind == "blurred":
             image = image.filter(ImageFilter.GaussianBlur(0.04 * max(image.size)))
+        elif kind == "faint":
+            image = Image.blend(image, Image.new("RGB", image.size, "white"), 0.92)
         else:
-            image = ImageEnhance.Brightness(image).enhance(0.15)
+            image = ImageEnhance.Brightness(image).enhance(0.15 if kind == "dark" else 1.8)
         images[row] = as_png(image)
     is_hit = np.isin(np.arange(len(table)), hit)
     table = table.set_column(table.column_names.index("image"), "image", pa.array(images, pa.binary()))

@@ -91,3 +91,27 @@ def test_all_checks_of_a_small_catalog(run, run_json, catalog, tmp_path):
     assert "did you mean 'images'?" in err
     code, _, err = run("audit", own)
     assert code == 2
+
+
+def test_a_purge_names_the_files_that_still_show_its_rows_and_removes_them_when_told(run, source, tmp_path):
+    cat, out = tmp_path / "cat", tmp_path / "audited here"
+    assert run("ingest", source, "--out", cat)[0] == 0
+    assert run("audit", cat, "--out", out, "--checks", "captions")[0] == 0
+    assert run("repair", cat, "--out", out, "--borrow", "")[0] == 0
+    details = json.loads((out / "audit.json").read_text())["details"]
+    shown = next(one["id"] for found in details for one in found["examples"])
+
+    def files_with_traces() -> set[str]:
+        return {path.name for path in out.iterdir() if shown.encode() in path.read_bytes()}
+
+    assert {"audit.json", "report.html"} <= files_with_traces()
+    code, said, err = run("catalog", "delete", cat, "--where", f"id = '{shown}'")
+    assert code == 0, err
+    assert "these files may still show deleted rows (ids, captions, small pictures):" in said
+    for name in ("audit.json", "report.html", "findings.parquet", "changes.jsonl", "repair.json"):
+        assert name in said
+    assert files_with_traces()
+    code, said, err = run("catalog", "delete", cat, "--where", f"id = '{shown}'", "--reports")
+    assert code == 0, err
+    assert "removed, since they could show deleted rows:" in said
+    assert list(out.iterdir()) == []

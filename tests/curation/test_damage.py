@@ -1,10 +1,13 @@
 """Planted defects hit what they say, and nothing else."""
 
 import importlib.util
+import io
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "damage.py"
 pytestmark = pytest.mark.skipif(not PATH.exists(), reason="the benchmarks are not part of the package")
@@ -21,11 +24,16 @@ HAS_TEXT = [n % 10 != 0 for n in range(40)]
 
 
 @pytest.fixture(scope="module")
-def damage():
+def benchmark():
     spec = importlib.util.spec_from_file_location("damage", PATH)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.damage_captions
+    return module
+
+
+@pytest.fixture
+def damage(benchmark):
+    return benchmark.damage_captions
 
 
 @pytest.mark.parametrize("kind", ["shuffled", "boilerplate", "typos", "truncated", "repeated"])
@@ -63,3 +71,14 @@ def test_none_of_nothing_and_an_unknown_kind(damage):
     assert not any(damage(TABLE, "typos", 0.0)["damaged"].to_pylist())
     with pytest.raises(ValueError, match="expected one of"):
         damage(TABLE, "burnt", 0.1)
+
+
+def test_over_exposure_multiplies_and_cuts_off_and_faint_keeps_a_twelfth(benchmark):
+    grey = Image.new("RGB", (4, 4), (100, 130, 200))
+    data = io.BytesIO()
+    grey.save(data, "PNG")
+    table = pa.table({"id": ["a"], "image": pa.array([data.getvalue()], pa.binary())})
+    for kind, expected in (("overexposed", (180, 234, 255)), ("faint", (242, 245, 250))):
+        (image,) = benchmark.damage_images(table, kind, 1.0)["image"].to_pylist()
+        found = Image.open(io.BytesIO(image)).getpixel((0, 0))
+        assert np.abs(np.subtract(found, expected)).max() <= 1

@@ -79,6 +79,44 @@ def test_white_on_transparency_is_blank_as_it_lies_on_white():
     assert ["blank" in flags for flags in flags_of([encoded(nothing), encoded(ink)])] == [True, False]
 
 
+def photographs(count: int) -> list[Image.Image]:
+    """Pictures with the spectrum and the tones of photographs: 1 / frequency, mid grey, to the rim."""
+    rng = np.random.default_rng(7)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(96), np.fft.fftfreq(96)))
+    frequency[0, 0] = np.inf
+    found = []
+    for _ in range(count):
+        waves = np.fft.fft2(rng.normal(size=(3, 96, 96))) / frequency
+        light = np.real(np.fft.ifft2(waves[:1] + 0.3 * waves)).transpose(1, 2, 0)
+        light = (light - light.mean()) / light.std()
+        found.append(Image.fromarray((255 * np.clip(0.47 + 0.22 * light, 0, 1)).astype(np.uint8)))
+    return found
+
+
+def test_an_exposure_times_1_8_is_bright_and_says_how_much_is_lost():
+    good = photographs(60)
+    over = [encoded(image.point(lambda level: min(255, int(1.8 * level)))) for image in good[:20]]
+    table = findings(measured([*map(encoded, good), *over]))
+    bright = table.filter(pa.compute.equal(table["flag"], "bright"))
+    assert set(bright["position"].to_pylist()) <= set(range(60, 80))
+    assert len(bright) >= 18
+    assert all(" of it is white without any detail" in one for one in bright["reason"].to_pylist())
+
+
+def test_full_colours_and_white_ground_are_not_burnt():
+    red, yellow = Image.new("RGB", (96, 96), "red"), Image.new("RGB", (96, 96), (40, 90, 160))
+    ImageDraw.Draw(red).ellipse((30, 30, 60, 60), fill="blue")
+    ImageDraw.Draw(yellow).rectangle((0, 0, 96, 60), fill="yellow")
+    icon = Image.new("RGBA", (96, 96), (0, 0, 0, 0))
+    ImageDraw.Draw(icon).ellipse((30, 30, 60, 60), fill=(255, 0, 0, 255))
+    goods = Image.new("RGB", (96, 96), "white")
+    goods.paste(photographs(1)[0].resize((40, 40)), (28, 28))
+    drawings = [encoded(one) for one in (red, yellow, icon, goods)]
+    assert ["bright" in flags for flags in flags_of(drawings)] == [False] * 4
+    among_photographs = findings(measured([*drawings[:2], *map(encoded, photographs(60))]))
+    assert "bright" not in among_photographs["flag"].to_pylist()
+
+
 def test_what_cannot_be_decoded_is_unreadable_with_the_reason():
     whole = encoded(picture(shipped("emoji", 1)[0]), "JPEG")
     table = findings(measured([whole[: len(whole) // 2], b"", b"<html>", None, whole]))

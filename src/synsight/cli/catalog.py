@@ -36,22 +36,28 @@ def versions(catalog: Path, *, json: Json = False) -> None:
 
 
 @app.command
-def delete(catalog: Path, *, where: str, json: Json = False) -> None:
+def delete(catalog: Path, *, where: str, reports: bool = False, json: Json = False) -> None:
     """Delete rows for good: from all versions, with a search of the disk as proof.
 
     Args:
         catalog: The catalog's folder.
         where: SQL condition, as "id = 'patient-17'".
+        reports: Remove the files that audits and repairs of this catalog wrote elsewhere, which show rows.
         json: Print one JSON object.
     """
     from synsight.data.catalog import Catalog
+    from synsight.data.written_reports import remove_reports, written_reports
 
-    proof = {"catalog": str(catalog), **asdict(Catalog.open(catalog).purge(where))}
+    opened = Catalog.open(catalog)
+    proof = {"catalog": str(catalog), **asdict(opened.purge(where))}
+    files = [str(path) for path in (remove_reports if reports else written_reports)(opened)]
+    proof["reports_removed" if reports else "reports_left"] = files
 
     def table() -> list[RenderableType]:
         from synsight.reports import fact_table
 
-        return [fact_table(proof)]
+        facts = {name: value for name, value in proof.items() if not name.startswith("reports_")}
+        return [fact_table(facts), *_reports_said(files, removed=reports)]
 
     show(proof, as_json=json, table=table)
 
@@ -94,6 +100,19 @@ def export(
         return [fact_table({**value, "files": ", ".join(files)})]
 
     show(value, as_json=json, table=table)
+
+
+def _reports_said(files: list[str], *, removed: bool) -> list[RenderableType]:
+    if not files:
+        return []
+    listed = [Text(f"  {file}") for file in files]
+    if removed:
+        return [Text("removed, since they could show deleted rows:"), *listed]
+    return [
+        Text("these files may still show deleted rows (ids, captions, small pictures):"),
+        *listed,
+        Text("run the same command with --reports to remove them, or audit and repair into them again."),
+    ]
 
 
 def _version_table(found: list[Version]) -> Table:

@@ -21,6 +21,7 @@ from synsight.curation.near_duplicates import find_near_duplicates
 from synsight.curation.verdict import Verdict, judge
 from synsight.data.catalog import Catalog, Commit
 from synsight.data.lineage import now
+from synsight.data.written_reports import note_report
 from synsight.errors import ConfigError, UsageError, near_names
 from synsight.files import write_text
 from synsight.language.texts import SPLIT, check_text_columns
@@ -228,6 +229,7 @@ def _write(
     seed: int,
 ) -> AuditSummary:
     """The findings, the page, and the summary of both."""
+    note_report(catalog, out, verb="audit", names=audit_files.NAMES)
     out.mkdir(parents=True, exist_ok=True)
     audit_files.write_findings(catalog, found.table, out / audit_files.FINDINGS)
     rows = catalog.count_rows()

@@ -22,6 +22,7 @@ from synsight.records import AuditSummary, Finding, FindingExample, as_json
 from synsight.seeding import generator
 
 FINDINGS, SUMMARY, REPORT = "findings.parquet", "audit.json", "report.html"
+NAMES = (FINDINGS, SUMMARY, REPORT)
 EXAMPLES = 12
 """Of each flag."""
 THUMBNAIL_SIDE = 96

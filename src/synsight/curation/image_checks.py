@@ -42,6 +42,9 @@ DARKNESS = 0.68
 LIGHTNESS = 0.9
 """What most of a photograph exceeds when it is burnt out, and all of a drawing when it is too faint on white;
 CleanVision's 0.95 of all pixels condemns every small drawing."""
+BURNT = 0.15
+"""Share of a photograph that is white without any detail; what an exposure times 1.8 burns of tones about mid
+grey. Of skies and white walls no measure can tell it."""
 PAPER_SHARE = 0.1
 """Where more of the images lie on paper (drawings, goods on white), lightness is that of what lies on it."""
 LEVEL = 1 / 255
@@ -190,9 +193,33 @@ def _smallness_limit(measures: pa.Table, scores: Values) -> float:
 
 def _lightness(measures: pa.Table) -> Values:
     """What three quarters of the pixels exceed; where paper is usual, what 95% of what lies on it do."""
+    return _column(measures, "drawn_lightness" if _paper_is_usual(measures) else "lightness")
+
+
+def _paper_is_usual(measures: pa.Table) -> bool:
     paper = measures.column("on_paper").drop_null()
-    usual = len(paper) and np.mean(np.asarray(paper)) > PAPER_SHARE
-    return _column(measures, "drawn_lightness" if usual else "lightness")
+    return bool(len(paper) and np.mean(np.asarray(paper)) > PAPER_SHARE)
+
+
+def _brightness(measures: pa.Table) -> Values:
+    """Lightness, or burnt highlights at the scale of lightness, whichever speaks more against the image.
+
+    Where paper is usual white is what things are drawn with: frame-filling emoji are up to a quarter white.
+    """
+    if _paper_is_usual(measures):
+        return _lightness(measures)
+    share = _column(measures, "burnt")
+    clipped = np.where(
+        share < BURNT, LIGHTNESS * share / BURNT, LIGHTNESS + (1 - LIGHTNESS) * (share - BURNT) / (1 - BURNT)
+    )
+    worse: Values = np.maximum(_lightness(measures), clipped)
+    return worse
+
+
+def _brightness_reason(row: Mapping[str, float]) -> str:
+    if row["burnt"] >= BURNT and row["lightness"] < LIGHTNESS:
+        return f"burnt out: {100 * row['burnt']:.0f}% of it is white without any detail"
+    return f"hardly anything in it is darker than {100 * LIGHTNESS:.0f}% of white"
 
 
 def _stretch(measures: pa.Table) -> Values:
@@ -222,9 +249,9 @@ CHECKS: Mapping[str, _Check] = {
         lambda row: f"99% of it is darker than {100 * (1 - row['darkness']):.0f}% of full brightness",
     ),
     "bright": _Check(
-        _lightness,
+        _brightness,
         lambda _, scores: outlier_limit(scores, LIGHTNESS),
-        lambda row: f"hardly anything in it is darker than {100 * LIGHTNESS:.0f}% of white",
+        _brightness_reason,
     ),
     "blank": _Check(
         lambda measures: 1 - _column(measures, "contrast"),

@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from synsight.curation.perceptual_hash import perceptual_hashes, reduced, steady_hashes
 from synsight.data.fast_decode import decode_pixels
 from synsight.data.images import read_header
+from synsight.data.perceptual_hash import perceptual_hashes, reduced, steady_hashes
 from synsight.errors import ImageError
 
 DECODED_SIDE = 256
@@ -33,6 +33,9 @@ LEAST_DRAWN = 0.002
 """Share of the pixels; less is no drawing, and so its white no paper."""
 EDGE_SHARE = 0.2
 """Least share of all variation that a direction must have to be judged by itself."""
+CLIPPED = 244
+"""Of 255: where every channel reaches it nothing is told apart any more; JPEG's ripples and the mean over
+blocks are left room."""
 LEAST_WHITE = 204
 """Of 255 in each channel; darker is no paper but a coloured ground."""
 PAPER_LEVELS = 16
@@ -49,6 +52,7 @@ SCHEMA = pa.schema(
         pa.field("lightness", pa.float32()),
         pa.field("drawn_lightness", pa.float32()),
         pa.field("on_paper", pa.bool_()),
+        pa.field("burnt", pa.float32()),
         pa.field("contrast", pa.float32()),
         pa.field("fault", pa.string()),
     ]
@@ -61,7 +65,7 @@ class ImageStage:
     """The stage: the column `image` to the columns of `SCHEMA`."""
 
     name = "image-checks"
-    version = "1"
+    version = "2"
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -104,6 +108,7 @@ def _measured(data: bytes | None) -> dict[str, Any]:
         "lightness": _percentile(brightness.ravel(), 25),
         "drawn_lightness": _percentile(brightness.ravel() if drawn is None else brightness[drawn], 5),
         "on_paper": drawn is not None,
+        "burnt": burnt(tones) if drawn is None else 0.0,
         "contrast": contrast(image),
         "reduced": reduced(grey),
     }
@@ -165,6 +170,17 @@ def drawn_on_paper(tones: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         return None
     drawn = _distance(values, paper) > PAPER_LEVELS
     return drawn if np.mean(drawn) >= LEAST_DRAWN else None
+
+
+def burnt(tones: NDArray[np.uint8]) -> float:
+    """Share of the pixels that are white in all channels, 0 to 1: highlights that a sensor could not hold.
+
+    One or two full channels are no sign, as pure red and yellow have them. On paper it means nothing.
+
+    Args:
+        tones: RGB, [H, W, 3].
+    """
+    return float(np.mean(tones.min(axis=2) >= CLIPPED))
 
 
 def contrast(image: Image.Image) -> float:

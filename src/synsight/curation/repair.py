@@ -19,6 +19,7 @@ from synsight.curation.endpoint import KEY_VARIABLE, EndpointCaptioner
 from synsight.curation.own_scores import CatalogScorer
 from synsight.curation.repair_steps import Repair, clean_captions
 from synsight.data.catalog import Catalog
+from synsight.data.written_reports import note_report
 from synsight.errors import ConfigError, UsageError, near_names
 from synsight.files import append_json_line, replacing, write_json
 from synsight.language.texts import check_text_columns
@@ -162,6 +163,7 @@ def _scorer(score_model: str | PairScorer | None) -> PairScorer | CatalogScorer 
 
 def _written(job: Repair, summary: RepairSummary, out: Path) -> RepairSummary:
     """The summary and all changes as files."""
+    note_report(job.catalog, out, verb="repair", names=("changes.jsonl", "repair.json"))
     changes = out / "changes.jsonl"
     with replacing(changes) as temporary:
         temporary.touch()

@@ -115,6 +115,8 @@ class Sitting:
         progress.stopped = decision.stop
         self._tick()
         values: dict[str, Any] = {**reading.values, "best": decision.better}
+        by_chance = job.monitor.chances
+        values |= {f"{name}_chance": by_chance[name] for name in reading.values if name in by_chance}
         if reading.standard_error is not None:
             values["standard_error"] = reading.standard_error  # of the reading that counts
         self._write("monitor", **values, monitor_seconds=time.monotonic() - began)

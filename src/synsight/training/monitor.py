@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from synsight.data.catalog import Catalog
 from synsight.data.views import normalise
 from synsight.distributed import World
-from synsight.methods import Method
+from synsight.methods import Method, Supervised
 from synsight.metrics.arrays import check_finite
 from synsight.training.config import RunConfig
 from synsight.training.held_out import HeldOut, Pixels, choose_rows, share_of, whole_of
-from synsight.training.readings import Embedded, Reading, from_numbers, read, to_numbers
+from synsight.training.readings import Embedded, Reading, chances, from_numbers, read, to_numbers
 
 EMBED_BATCH = 256
 EMBED_COST = 1 / 3
@@ -45,6 +45,11 @@ class Monitor:
         """Neighbours, and rows that are asked about."""
         train = self._held_out.train
         return (0 if train is None else train.total, self._held_out.val.total)
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """What each accuracy would be without features; see `readings.chances`."""
+        return chances(self._held_out, self._run)
 
     @property
     def images(self) -> int:
@@ -96,6 +101,8 @@ class Monitor:
             return f"no two classes have more than {self.config.shots} held-out rows"
         if self.metric == "zeroshot_acc1" and not reads_text(method):
             return "the method reads no text"
+        if self.metric == "head_acc1" and not isinstance(method, Supervised):
+            return "the method has no head over labels"
         return ""
 
     def look(
@@ -136,7 +143,14 @@ class Monitor:
             views=None if rows.views is None else _array(self._features(encoder, rows.views, device)),
             val_z=z,
             class_z=None if classes is None else _array(classes),
+            val_answers=self._answers(method, val),
         )
+
+    def _answers(self, method: Method | nn.Module, features: Tensor) -> list[str] | None:
+        """The label that a head gives each row; asked for where it chooses the weights alone."""
+        if self.metric != "head_acc1" or not isinstance(method, Supervised):
+            return None
+        return [method.label_names[number] for number in method.head(features).argmax(dim=1).tolist()]
 
     def _features(self, encoder: nn.Module, pixels: Pixels, device: torch.device) -> Tensor:
         """Features of all rows' views, [N, Q, D]."""

@@ -1,6 +1,6 @@
 """What one look at held-out features says, with labels and without."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,7 @@ READINGS = (
     "knn_acc1",
     "fewshot_acc1",
     "zeroshot_acc1",
+    "head_acc1",
     "rankme",
     "alignment",
     "uniformity",
@@ -50,6 +51,8 @@ class Embedded:
     """[N, P] in the space of texts; None: the method reads no text."""
     class_z: Floats | None = None
     """[C, P]"""
+    val_answers: Sequence[str] | None = None
+    """[N] labels that the method's own head gives the rows; None: it has no head over labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,11 @@ def read(embedded: Embedded, held_out: HeldOut, config: RunConfig) -> Reading:
     errors: dict[str, float] = {}
     labels = held_out.val_labels
     if labels is not None:
-        predictions = {"knn_acc1": _nearest(embedded, held_out, config), "zeroshot_acc1": _named(embedded)}
+        predictions = {
+            "knn_acc1": _nearest(embedded, held_out, config),
+            "zeroshot_acc1": _named(embedded),
+            "head_acc1": _answered(embedded, held_out),
+        }
         for name, predicted in predictions.items():
             if predicted is not None:
                 values[name], hits[name] = acc1(labels, predicted), labels == predicted
@@ -97,6 +104,26 @@ def read(embedded: Embedded, held_out: HeldOut, config: RunConfig) -> Reading:
         standard_error=errors.get(metric),
         hits=hits.get(metric),
     )
+
+
+def chances(held_out: HeldOut, config: RunConfig) -> dict[str, float]:
+    """Accuracy that needs no features, by reading: the height below which a reading says nothing.
+
+    Of rows: always answering the most frequent class of the neighbours (without any, of the rows that
+    are asked about). Of episodes and of class names: one of so many.
+    """
+    labels = held_out.val_labels
+    if labels is None:
+        return {}
+    known = labels if held_out.train_labels is None else held_out.train_labels
+    frequent = float(np.mean(labels == np.bincount(known).argmax()))
+    ways = min(config.monitor.ways, int((np.bincount(labels) > config.monitor.shots).sum()))
+    return {
+        "knn_acc1": frequent,
+        "head_acc1": frequent,
+        "fewshot_acc1": 1 / max(ways, 1),
+        "zeroshot_acc1": 1 / max(len(held_out.class_names), 1),
+    }
 
 
 def to_numbers(reading: Reading, *, rows: int) -> NDArray[np.float64]:
@@ -153,3 +180,10 @@ def _named(embedded: Embedded) -> NDArray[np.int64] | None:
     if embedded.val_z is None or embedded.class_z is None:
         return None
     return zero_shot(embedded.val_z, embedded.class_z)
+
+
+def _answered(embedded: Embedded, held_out: HeldOut) -> NDArray[np.int64] | None:
+    if embedded.val_answers is None:
+        return None
+    numbers = {name: number for number, name in enumerate(held_out.class_names)}
+    return np.array([numbers.get(name, -1) for name in embedded.val_answers], dtype=np.int64)
