@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from rich.console import RenderableType
 
-from synsight.cli.console import Json, counts, names, show
+from synsight.cli.console import Flag, Json, counts, names, show
 from synsight.errors import UsageError
 from synsight.records import Result, as_json
 
@@ -13,30 +14,76 @@ from synsight.records import Result, as_json
 def evaluate(
     *models: str,
     data: Path,
-    label: str,
     out: Path,
+    label: str | None = None,
     tasks: str = "knn,linear,fewshot",
     labels_per_class: str = "10",
     draws: int = 3,
     seed: int = 0,
+    features: str | None = None,
+    image_size: int | None = None,
+    allow_seen: Flag = False,
+    skip_copies: Flag = False,
+    text_column: str = "caption",
+    keywords_column: str = "keywords",
+    domain_column: str = "domain",
+    class_names: Path | None = None,
+    templates: Path | None = None,
+    locale: Literal["en", "ja"] = "en",
+    robustness_rows: int = 1000,
+    corruptions: str | None = None,
+    severities: str = "1,3,5",
+    resolutions: str = "2,4,8",
+    finetune_recipe: str = "auto",
+    start_head: Literal["probe", "transfer", "random"] = "probe",
+    steps: int | None = None,
     json: Json = False,
 ) -> None:
     """Measure models on the test rows, with 95% intervals.
 
+    On frozen features: knn, linear, fewshot, curve (from one label a class
+    to all), episodes (5-way 5-shot), start (with and without Transfer Init),
+    multilabel, domains.
+    By words: zeroshot, evidence, retrieval.
+    Robustness: corruptions, resolution.
+    Training a network: finetune, detection, detection-frozen, segmentation,
+    segmentation-frozen.
+
     Args:
         models: MODEL folders, timm names, or random:NAME for an untrained network.
         data: The catalog's folder.
-        label: Column with the classes.
         out: Folder for results.json, results.parquet and predictions.parquet.
-        tasks: What to ask, with commas between: knn, linear, fewshot, curve (fewshot at 1, 5, 10 and 50).
-        labels_per_class: Labels of the few-label task, with commas between, as 1,5,10,50.
+        label: Column with the classes; retrieval, multilabel, detection and segmentation need none.
+        tasks: What to ask, with commas between.
+        labels_per_class: Labels of the few-label tasks, with commas between, as 1,5,10,50.
         draws: How often the few labels are drawn.
         seed: Of the draws and the intervals.
+        features: Parquet files with id and features, commas between, each judged like a model.
+        image_size: Input side of models that are no folder.
+        allow_seen: Judge a model that was trained on test images; its records say so.
+        skip_copies: Do not look for near copies of test images among the training images.
+        text_column: Texts of retrieval.
+        keywords_column: Labels of multilabel: a list in each row.
+        domain_column: Of domains: where an image comes from, as camera or site.
+        class_names: JSON file, label to name or names, as CLIP_benchmark's.
+        templates: JSON file of sentences around a name, as CLIP_benchmark's.
+        locale: Language of names and sentences: en or ja.
+        robustness_rows: Most test rows of corruptions and resolution.
+        corruptions: Names with commas between, as fog,contrast; else all.
+        severities: Of corruptions: 1 to 5.
+        resolutions: What the sides of test images are divided by.
+        finetune_recipe: simclr, catlip, or auto.
+        start_head: What fine-tuning's classifier starts from.
+        steps: Length of trainings; else as the recipe says.
         json: Print the records as one JSON list.
     """
-    if not models:
-        raise UsageError("evaluate needs a model; give a MODEL folder, a timm name, or random:resnet18.")
-    from synsight.evaluation import evaluate as run
+    files = names(features)
+    if not models and not files:
+        raise UsageError(
+            "evaluate needs a model; give a MODEL folder, a timm name, or random:resnet18, or --features."
+        )
+    from synsight.evaluation import Options
+    from synsight.workflow.judging import evaluate as run
 
     results = run(
         models,
@@ -47,13 +94,46 @@ def evaluate(
         labels_per_class=counts(labels_per_class, flag="--labels-per-class"),
         draws=draws,
         seed=seed,
+        features=files,
+        image_size=image_size,
+        allow_seen=allow_seen,
+        check_copies=not skip_copies,
+        options=Options(
+            text_column=text_column,
+            keywords_column=keywords_column,
+            domain_column=domain_column,
+            class_names=class_names,
+            templates=templates,
+            locale=locale,
+            robustness_rows=robustness_rows,
+            corruptions=names(corruptions),
+            severities=counts(severities, flag="--severities"),
+            resolutions=tuple(map(float, counts(resolutions, flag="--resolutions"))),
+            finetune_recipe=finetune_recipe,
+            start_head=start_head,
+            steps=steps,
+        ),
     )
     show([as_json(one) for one in results], as_json=json, table=lambda: _table(results, out))
 
 
-def _table(results: list[Result], out: Path) -> Iterator[RenderableType]:
+def _table(results: list[Result], out: Path) -> Iterator[RenderableType | str]:
     from synsight.evaluation import mean_over_draws, read_predictions
+    from synsight.files import read_json
     from synsight.reports import terminal_table
 
     yield terminal_table(mean_over_draws(results, read_predictions(out)))
+    told = read_json(out / "evaluation.json")
+    for one in told["left_out"]:
+        yield f"left out: {one['task']} of {one['model']}: {one['reason']}"
+    for one in told["trained_on"]:
+        if one["seen_test_rows"]:
+            found = f"{one['seen_test_rows']:,} of {one['test_rows']:,} test images"
+            yield f"{one['model']} was trained on {found}; its numbers on them prove nothing"
+    copies = told.get("near_copies", {"near_copies": 0})
+    if copies["near_copies"]:
+        yield (
+            f"{copies['near_copies']:,} of {copies['test_rows']:,} test images have a near copy among the "
+            "training images; evaluation.json names some, and the records say what is right without them"
+        )
     yield f"records: {out / 'results.json'}"

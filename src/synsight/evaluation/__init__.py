@@ -3,9 +3,11 @@
 Estimators come in as arguments; nothing here trains a network.
 """
 
+from synsight.evaluation.asking import TaskTable
 from synsight.evaluation.comparison import Difference, difference_results, paired_differences
 from synsight.evaluation.estimators import ESTIMATORS, Answer, Estimator, Problem
-from synsight.evaluation.protocol import TASKS, evaluate
+from synsight.evaluation.judged import Judged, LabelFreeTask, Options, Subject, Task
+from synsight.evaluation.protocol import evaluate
 from synsight.evaluation.scoring import METRICS, PREDICTIONS, mean_over_draws
 from synsight.evaluation.storage import read_predictions, read_results, write_evaluation
 
@@ -13,11 +15,16 @@ __all__ = [
     "ESTIMATORS",
     "METRICS",
     "PREDICTIONS",
-    "TASKS",
     "Answer",
     "Difference",
     "Estimator",
+    "Judged",
+    "LabelFreeTask",
+    "Options",
     "Problem",
+    "Subject",
+    "Task",
+    "TaskTable",
     "difference_results",
     "evaluate",
     "mean_over_draws",

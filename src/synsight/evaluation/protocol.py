@@ -1,66 +1,82 @@
-"""The verb `evaluate`: features once for each model, then every question, then the records."""
+"""The verb `evaluate`: the rows, the models, then every task, then the records."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from synsight.data.catalog import Catalog
-from synsight.errors import UsageError
-from synsight.evaluation.estimators import ESTIMATORS, TEMPERATURE, Estimator
-from synsight.evaluation.questions import Features, Question, ask, questions
-from synsight.evaluation.rows import Rows, Splits, read_splits
-from synsight.evaluation.scoring import Origin, Scored, score
+from synsight.errors import UsageError, near_names
+from synsight.evaluation.asking import Asking, TaskTable
+from synsight.evaluation.estimators import ESTIMATORS, Estimator
+from synsight.evaluation.judged import Options, Subject
+from synsight.evaluation.near_copies import NearCopies, near_copies, without_copies
+from synsight.evaluation.questions import questions
+from synsight.evaluation.rows import Splits, read_splits, read_test_rows
+from synsight.evaluation.scoring import PREDICTIONS, Scored
+from synsight.evaluation.seen_rows import SeenReport, check_unseen
 from synsight.evaluation.storage import write_evaluation
-from synsight.models import Model, catalog_features, embed, load
+from synsight.evaluation.subjects import FeatureSource, Named, judge, load_subjects
 from synsight.progress import progress_bar
-from synsight.records import Result, config_hash
+from synsight.records import Result
 
-FeatureSource = Callable[[Model, Catalog], tuple[NDArray[np.int64], NDArray[np.float32]]]
-"""Positions [N], ascending, and features [N, D] of a catalog's rows."""
-
-TASKS = ("knn", "linear", "fewshot", "curve")
+CURVE = "curve"
 
 
 def evaluate(
-    models: Sequence[str | Path] | str | Path,
+    models: Sequence[str | Path] | str | Path = (),
     *,
     data: str | Path,
-    label: str,
+    label: str | None,
     out: str | Path,
     tasks: Sequence[str] = ("knn", "linear", "fewshot"),
     labels_per_class: Sequence[int] = (10,),
     draws: int = 3,
     seed: int = 0,
+    features: Sequence[str | Path] | str | Path = (),
     names: Mapping[str, str] | None = None,
     image_size: int | None = None,
+    allow_seen: bool = False,
+    check_copies: bool = False,
+    options: Options | None = None,
     estimators: Mapping[str, Estimator] = ESTIMATORS,
-    features: FeatureSource | None = None,
+    table: TaskTable | None = None,
+    source: FeatureSource | None = None,
     progress: bool = True,
 ) -> list[Result]:
-    """Measure what frozen encoders know about a label, and write the records.
+    """Measure what encoders know about a label, and write the records.
 
     Every encoder gets the same training, validation and test rows and the same draws of few labels.
     Features are computed once and kept in the catalog. Rows without a label are left out and counted.
 
+    A task that does not apply to one of several models (`zeroshot` to one without texts) is left out for it
+    and named in evaluation.json; one that applies to none is an error.
+
     Args:
         models: MODEL folders, "random:NAME" (untrained), or timm names.
         data: The catalog's folder.
-        label: A column of strings or integers.
+        label: A column of strings or integers; None where no task reads one.
         out: Folder for results.json, results.parquet, predictions.parquet and evaluation.json.
-        tasks: Of `knn`, `linear` (all training labels), `fewshot` (some labels a class, several draws) and
-            `curve` (fewshot at 1, 5, 10 and 50 labels, ten draws).
-        labels_per_class: Of `fewshot`.
-        draws: Of `fewshot`; draw d has the seed `seed + d`.
+        tasks: Of `knn`, `linear` (all training labels), `fewshot` (some labels a class, several draws),
+            `curve` (fewshot at many numbers of labels), and the names in `table`.
+        labels_per_class: Of `fewshot` and of other tasks with few labels.
+        draws: Of the same; draw d has the seed `seed + d`.
         seed: Of the draws and of untrained weights.
-        names: Model -> what it is called in the records; else it is called what `models` calls it.
+        features: Parquet files with `id` and features, each judged like a model.
+        names: Model or file -> what it is called in the records; else a model is called what `models` calls
+            it and a file by its stem.
         image_size: Input side in pixels of models that are no folder; None: that of the folders beside them
             where they agree, so that an untrained encoder sees the same images, else the model's own.
+        allow_seen: Judge a model that was trained on test images, and say so in its records.
+        check_copies: Look for near copies of the test images among the training images, and say what the
+            accuracy is without them.
+        options: Settings of single tasks; labels_per_class, draws and seed above go before theirs.
         estimators: Task -> estimator.
-        features: Gives positions and features of all rows with the label, in the order of positions; None:
+        table: Further tasks.
+        source: Gives positions and features of all rows with the label, in the order of positions; None:
             they are computed and kept in the catalog.
         progress: Show bars.
 
@@ -68,80 +84,70 @@ def evaluate(
         One record for each model, question and metric; a draw is a question. `mean_over_draws` sums draws up.
 
     Raises:
-        UsageError: An unknown column or task, or two models with one name.
-        DataError: A split without labelled rows, or one class only.
+        UsageError: An unknown column or task, two models with one name, or a task that applies to no model.
+        DataError: A split without labelled rows, one class only, or a model that was trained on test images.
         ModelError: A model that cannot be loaded.
         StorageError: The disk refused.
     """
-    models = [models] if isinstance(models, str | Path) else list(models)
-    called = _names(models, names or {})
+    out, table = Path(out), table or TaskTable()
     catalog = Catalog.open(data)
-    splits = read_splits(catalog, label)
-    asked = questions(
-        tasks, splits, labels_per_class=labels_per_class, draws=draws, seed=seed, estimators=estimators
+    splits = _splits(catalog, label, tasks, table, estimators)
+    named = load_subjects(
+        _listed(models), _listed(features), names=names or {}, image_size=image_size, seed=seed
     )
-    hashes = {question: question_hash(question, label) for question in asked}
+    seen = _seen(named, catalog, splits, allow_seen=allow_seen)
+    simple = [task for task in tasks if task not in table]
+    asked = []
+    if splits is not None and simple:
+        asked = questions(
+            simple, splits, labels_per_class=labels_per_class, draws=draws, seed=seed, estimators=estimators
+        )
+    options = replace(options or Options(), labels_per_class=tuple(labels_per_class), draws=draws, seed=seed)
     version = catalog.version  # before a column of features makes the next
-    loaded = _load_all(models, image_size, seed)
+    asking = Asking(asked, [task for task in tasks if task in table], estimators, table)
     scored: list[Scored] = []
-    with progress_bar("evaluate", total=len(models) * len(asked), shown=progress) as bar:
-        for name, model in zip(called, loaded, strict=True):
-            found = model_features(model, catalog, splits, source=features, progress=progress)
-            origin = Origin(
-                model=name,
-                dataset=catalog.name,
-                catalog_version=version,
-                class_names=splits.class_names,
+    with progress_bar("evaluate", total=len(named) * asking.count, shown=progress) as bar:
+        for one in named:
+            subject = Subject(
+                name=one.name,
+                model=one.model,
+                catalog=catalog,
+                version=version,
+                options=options,
+                out=out,
+                progress=progress,
             )
-            for answer in ask(asked, found, splits, estimators=estimators):
-                scored.append(score(answer, origin=origin, config_hash=hashes[answer.question]))
-                bar.advance()
-    results = [one for some in scored for one in some.results]
+            scored += asking.all_of(judge(subject, one, splits, source=source), bar.advance)
+    asking.check_asked(len(named))
+    results = [_marked(one, seen.get(one.model)) for some in scored for one in some.results]
+    predictions = pa.concat_tables([PREDICTIONS.empty_table(), *(some.predictions for some in scored)])
+    copies = near_copies(catalog, splits) if check_copies and splits is not None else None
+    if copies is not None:
+        results = without_copies(results, predictions, copies)
     settings = {
         "catalog": str(catalog.path),
         "catalog_version": version,
-        "models": [
-            {"name": name, "source": str(source), "digest": model.digest}
-            for name, source, model in zip(called, models, loaded, strict=True)
-        ],
+        "models": [{"name": one.name, "source": one.source, "digest": one.digest} for one in named],
         "tasks": list(tasks),
         "labels_per_class": list(labels_per_class),
         "draws": draws,
         "seed": seed,
-        **describe_rows(splits),
+        **describe_findings(asking, seen, copies),
+        **({} if splits is None else describe_rows(splits)),
     }
-    write_evaluation(
-        Path(out), results, pa.concat_tables([some.predictions for some in scored]), settings=settings
-    )
+    write_evaluation(out, results, predictions, settings=settings)
     return results
 
 
-def model_features(
-    model: Model,
-    catalog: Catalog,
-    splits: Splits,
-    *,
-    source: FeatureSource | None = None,
-    progress: bool = True,
-) -> Features:
-    """One model's features of the labelled rows, from the source if there is one.
-
-    Else, where most rows have a label, the features of all rows are computed once and kept in the catalog;
-    where few have one, only theirs are computed, unless the catalog keeps them already.
-    """
-    if source is None:
-        labelled = len(splits.train) + len(splits.val) + len(splits.test)
-        if 2 * labelled >= catalog.count_rows():
-            embed(model, catalog, progress=progress)
-        where = f"`{splits.label}` IS NOT NULL"
-        positions, features = catalog_features(model, catalog, where=where, progress=progress)
-    else:
-        positions, features = source(model, catalog)
-
-    def of(rows: Rows) -> Any:
-        return features[np.searchsorted(positions, rows.positions)]
-
-    return Features(train=of(splits.train), val=of(splits.val), test=of(splits.test))
+def describe_findings(
+    asking: Asking, seen: Mapping[str, SeenReport], copies: NearCopies | None
+) -> dict[str, Any]:
+    """What a reader must know before believing the numbers."""
+    found: dict[str, Any] = {
+        "left_out": asking.left_out,
+        "trained_on": [report.as_settings() for report in seen.values()],
+    }
+    return found if copies is None else {**found, "near_copies": copies.as_settings()}
 
 
 def describe_rows(splits: Splits) -> dict[str, Any]:
@@ -156,35 +162,43 @@ def describe_rows(splits: Splits) -> dict[str, Any]:
     }
 
 
-def question_hash(question: Question, label: str) -> str:
-    """Equal for two records that answer the same question in the same way."""
-    return config_hash(
-        {
-            "task": question.task,
-            "label": label,
-            "n_labels": question.n_labels,
-            "seed": question.seed,
-            "temperature": TEMPERATURE,
-        }
-    )
+def _listed(several: Sequence[str | Path] | str | Path) -> list[str | Path]:
+    return [several] if isinstance(several, str | Path) else list(several)
 
 
-def _names(models: Sequence[str | Path], names: Mapping[str, str]) -> list[str]:
-    called = [names.get(str(model), str(model)) for model in models]
-    if not called:
-        raise UsageError("evaluate needs a model; name a MODEL folder, 'random:resnet18' or a timm name.")
-    twice = sorted({one for one in called if called.count(one) > 1})
-    if twice:
-        raise UsageError(f"two models are called {twice[0]!r}; give each its own name.")
-    return called
+def _seen(
+    named: Sequence[Named], catalog: Catalog, splits: Splits | None, *, allow_seen: bool
+) -> dict[str, SeenReport]:
+    """What each model was trained on, by its name in the records."""
+    test = read_test_rows(catalog) if splits is None else splits.test
+    return {
+        one.name: replace(check_unseen(one.model, catalog, test, allow_seen=allow_seen), model=one.name)
+        for one in named
+        if one.model is not None
+    }
 
 
-def _load_all(models: Sequence[str | Path], image_size: int | None, seed: int) -> list[Model]:
-    """Folders first, since they say at which size the others are looked at."""
-    folders = {number: load(model) for number, model in enumerate(models) if Path(model).is_dir()}
-    sizes = {model.config.image_size for model in folders.values()}
-    size = image_size or (sizes.pop() if len(sizes) == 1 else None)
-    return [
-        folders[number] if number in folders else load(model, image_size=size, seed=seed)
-        for number, model in enumerate(models)
-    ]
+def _marked(one: Result, seen: SeenReport | None) -> Result:
+    more = {} if seen is None else seen.as_details()
+    return replace(one, details={**one.details, **more}) if more else one
+
+
+def _splits(
+    catalog: Catalog,
+    label: str | None,
+    tasks: Sequence[str],
+    table: TaskTable,
+    estimators: Mapping[str, Estimator],
+) -> Splits | None:
+    """The labelled rows; None where no label is named and none is needed."""
+    known = [*estimators, CURVE, *table.of_label, *table.label_free]
+    for task in tasks:
+        if task not in known:
+            raise UsageError(f"there is no task {task!r}; {near_names(task, known)}")
+    if label is not None:
+        return read_splits(catalog, label)
+    if needing := [task for task in tasks if task not in table.label_free]:
+        raise UsageError(
+            f"the task {needing[0]!r} asks for a label, and none was named; name its column with --label."
+        )
+    return None

@@ -172,7 +172,7 @@ def _evaluated(work: Work, model: str) -> dict[str, Any]:
             seed=seed,
             names={model: work.cell},
             image_size=size,
-            features=features,
+            source=features,
         )
     if not (work.answers / RANK_FILE).exists():
         catalog = Catalog.open(asked.probes[0].data)

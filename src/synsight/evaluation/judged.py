@@ -1,0 +1,132 @@
+"""What a task is told: whose model it judges, on which rows, with which settings.
+
+A task beyond "an estimator on frozen features" (`estimators`) is a function of a `Judged`; it gives records
+with their predictions. Those that train a network stand above, in `finetuning`, and are handed in.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from synsight.data.catalog import Catalog
+from synsight.errors import UsageError
+from synsight.evaluation.questions import Features
+from synsight.evaluation.rows import Splits
+from synsight.evaluation.scoring import Origin, Scored
+from synsight.models import Model
+from synsight.records import config_hash
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Settings that only some tasks read."""
+
+    labels_per_class: tuple[int, ...] = (10,)
+    """Of tasks with few labels."""
+    draws: int = 3
+    """Of tasks with few labels."""
+    seed: int = 0
+    text_column: str = "caption"
+    """Of `retrieval`: the texts that belong to the images."""
+    class_names: Path | None = None
+    """Of `zeroshot`, `evidence` and `start`: a JSON file, label -> name or names; None: the labels name
+    themselves."""
+    templates: Path | None = None
+    """Of `zeroshot`: a JSON file of sentences around a name; None: those of `locale`."""
+    locale: str = "en"
+    """Language of the sentences around names: `en` or `ja`."""
+    domain_column: str = "domain"
+    """Of `domains`: where an image comes from (camera, vendor, site)."""
+    steps: int | None = None
+    """Of tasks that train a network: how long; None: as the recipe says."""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """Of tasks that train a network: settings to change, by dotted path."""
+    corruptions: tuple[str, ...] = ()
+    """Of `corruptions`: names out of `data.corrupting.CORRUPTIONS`; none: all."""
+    severities: tuple[int, ...] = (1, 3, 5)
+    """Of `corruptions`: 1 to 5, the mean over them is recorded."""
+    resolutions: tuple[float, ...] = (2, 4, 8)
+    """Of `resolution`: by what the sides of test images are divided."""
+    robustness_rows: int = 1000
+    """Of `corruptions` and `resolution`: most test rows that are asked about, drawn by the seed."""
+    finetune_recipe: str = "auto"
+    """Of `finetune`: `simclr`, `catlip`, or `auto`, which chooses by the kind of the encoder."""
+    start_head: str = "probe"
+    """Of `finetune`: the classifier's first rows: `probe`, `transfer` or `random`."""
+    finetune_all: bool = True
+    """Of `finetune`: train on all labels, too, beside the draws of few."""
+    prompt_dataset: str | None = None
+    """Of `class_names` and `templates`: which data set of the files; None: the only one."""
+    episodes: int = 600
+    """Of `episodes`: how many are drawn."""
+    keywords_column: str = "keywords"
+    """Of `multilabel`: a column of lists of strings, or of strings with `keywords_separator` between."""
+    keywords_separator: str | None = None
+    """Of `multilabel`: what stands between the labels of a string column."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Subject:
+    """One model in an evaluation, for a task that reads other columns than the label."""
+
+    name: str
+    """What it is called in the records."""
+    model: Model | None
+    """None: only its features are known (`--features`)."""
+    catalog: Catalog
+    version: int
+    """Of the catalog, before this evaluation added a column to it."""
+    options: Options
+    out: Path
+    """The evaluation's folder; what a task keeps to go on from stands in `out / "runs"`."""
+    progress: bool = True
+
+    @property
+    def network(self) -> Model:
+        """The model, where a task cannot do with features.
+
+        Raises:
+            UsageError: Only features are known.
+        """
+        if self.model is None:
+            raise UsageError(
+                f"{self.name}: this task shows the network images or texts, and only features were given; "
+                "name the MODEL instead of --features, or leave the task out."
+            )
+        return self.model
+
+
+@dataclass(eq=False, kw_only=True)
+class Judged(Subject):
+    """One model that is asked for a label."""
+
+    splits: Splits
+    """The labelled rows."""
+    compute: Callable[[], Features]
+    """Computes the features of the labelled rows, or reads them where they are kept."""
+
+    @cached_property
+    def features(self) -> Features:
+        """Of the labelled rows, in their order."""
+        return self.compute()
+
+    @property
+    def origin(self) -> Origin:
+        """For `score`."""
+        return Origin(
+            model=self.name,
+            dataset=self.catalog.name,
+            catalog_version=self.version,
+            class_names=self.splits.class_names,
+        )
+
+    def question_hash(self, task: str, **settings: object) -> str:
+        """Equal for two records that answer the same question in the same way."""
+        return config_hash({"task": task, "label": self.splits.label, **settings})
+
+
+Task = Callable[[Judged], Scored]
+"""Asks one thing of one model; the records' `task` is the name it stands under in a mapping of tasks."""
+LabelFreeTask = Callable[[Subject], Scored]
+"""A task that brings its own truth: texts, boxes, masks, several labels a row."""
