@@ -1,9 +1,8 @@
 """Logistic regression of several labels a row: one classifier a class, all fitted at once.
 
-The classes share no parameter, so the joint optimum is each one's own; fitted together, a step is two matrix
-products for all of them. L-BFGS works in the features' principal axes, each scaled by the curvature there:
-the axis' sum of squares times that of a class with its share of rows, p (1 - p), and the penalty. A label
-that one row in two hundred has has a fiftieth of the curvature of one that half of the rows have.
+The classes share no parameter, so each has its own Newton steps, solved by conjugate gradients in the
+features' principal axes as in `softmax_regression`; taken together, a product with the curvature is two
+matrix products for all classes that are still on their way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from synsight.errors import ShapeError
@@ -20,9 +18,12 @@ from synsight.metrics.average_precision import mean_average_precision
 from synsight.metrics.linear_probe import FEW_C_GRID
 from synsight.metrics.softmax_regression import principal_axes
 
-_MAX_ITERATIONS, _COARSE_ITERATIONS = 300, 40
-_TOLERANCE, _COARSE = 1e-3, 1e-2
-"""Of the gradient's largest entry in the scaled coordinates; the coarse one shows which penalty is best."""
+_TOLERANCE, _COARSE = 3e-5, 1e-2
+"""Share of a class' objective: it has converged when a whole step lowers it by less; the coarse one shows
+which penalty is best."""
+_MAX_STEPS, _MAX_PRODUCTS = 50, 50
+_WORTH, _ARMIJO, _LEAST_SIZE, _ROUNDING, _LEAST_CURVATURE = 0.2, 1e-4, 1e-3, 1e-6, 1e-6
+"""As in `softmax_regression`, class by class."""
 _PATIENCE = 1
 """Decades of C that may bring nothing; the precision is smooth in C, and weak penalties take longest."""
 
@@ -38,7 +39,7 @@ class OneVsRest:
     c: float
     """The inverse strength of the L2 penalty that was chosen."""
     converged: bool
-    """Whether L-BFGS met its tolerance for it."""
+    """Whether every class met the tolerance."""
 
     def probabilities(self, features: Floats) -> NDArray[np.float32]:
         """Of each class by itself, [M, C], for features [M, D].
@@ -73,7 +74,7 @@ def fit_one_vs_rest(
     Minimises, for each class, the summed binary cross-entropy + |w|^2 / (2 C) on standardised features with a
     free bias: scikit-learn's LogisticRegression behind its StandardScaler. The path goes from strong to weak
     regularisation, coarsely, and stops when two values have brought nothing; the best one is fitted to
-    convergence, or 300 steps.
+    convergence.
 
     Args:
         train_features: [N, D].
@@ -113,51 +114,107 @@ def one_vs_rest_path(
     standardised = (features - mean) / scale
     axes, spread = principal_axes(standardised)
     inputs = (standardised @ axes).astype(np.float32)
+    problem = _Problem(inputs, truth, spread)
     start = np.zeros((truth.shape[1], len(spread) + 1))
     start[:, -1] = logit(truth.mean(axis=0))
     for c in grid:
-        start, converged = _solve(inputs, truth, spread, c=c, start=start, tolerance=tolerance)
+        start, converged = problem.solve(start, c=c, tolerance=tolerance)
         weight = (start[:, :-1] @ axes.T) / scale
         yield OneVsRest(weight, start[:, -1] - weight @ mean, c, converged)
 
 
-def _solve(
-    inputs: NDArray[np.float32],
-    truth: NDArray[np.bool_],
-    spread: NDArray[np.float64],
-    *,
-    c: float,
-    start: NDArray[np.float64],
-    tolerance: float,
-) -> tuple[NDArray[np.float64], bool]:
-    """Rows [C, R + 1] in principal axes, the bias last."""
-    rows = len(inputs)
-    targets = truth.astype(np.float32)
-    shares = targets.mean(axis=0, dtype=np.float64)
-    curvature = (shares * (1 - shares))[:, None] * np.append(spread, rows)
-    penalties = np.append(np.full(len(spread), 1 / c), 0.0)
-    scale = 1 / np.sqrt(curvature + penalties)
+class _Problem:
+    """The same rows for a whole path; parameters are [C, R + 1] in principal axes, the bias last."""
 
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        actual = flat.reshape(start.shape) * scale
-        scores = inputs @ actual[:, :-1].T.astype(np.float32) + actual[:, -1].astype(np.float32)
-        errors = expit(scores)
-        # log(1 + e^x) = max(x, 0) - log(expit(|x|)); one exponential serves both.
-        value = np.maximum(scores, 0).sum(dtype=np.float64) - scores[truth].sum(dtype=np.float64)
-        value -= np.log(np.maximum(errors, 1 - errors)).sum(dtype=np.float64)
-        errors -= targets
-        gradient = np.empty(start.shape)
-        gradient[:, :-1] = errors.T @ inputs
-        gradient[:, -1] = errors.sum(axis=0, dtype=np.float64)
-        gradient += penalties * actual
-        return float(value + 0.5 * (penalties * actual**2).sum()), (gradient * scale).ravel()
+    def __init__(
+        self, inputs: NDArray[np.float32], truth: NDArray[np.bool_], spread: NDArray[np.float64]
+    ) -> None:
+        self.inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
+        self.targets = truth.astype(np.float32)
+        self.squares = np.append(spread, len(inputs)).astype(np.float32)
 
-    most = _COARSE_ITERATIONS if tolerance >= _COARSE else _MAX_ITERATIONS
-    found = minimize(
-        loss,
-        (start / scale).ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": most, "gtol": tolerance, "ftol": 1e-10},
-    )
-    return found.x.reshape(start.shape) * scale, bool(found.success)
+    def solve(
+        self, start: NDArray[np.float64], *, c: float, tolerance: float
+    ) -> tuple[NDArray[np.float64], bool]:
+        """The parameters at the optimum, and whether every class met the tolerance."""
+        penalties = np.full(len(self.squares), 1 / c, np.float32)
+        penalties[-1] = 0  # the bias is free
+        solution, converged = start.copy(), np.zeros(len(start), bool)
+        open_ = np.arange(len(start))
+        values = np.full(len(start), np.inf)
+        for _ in range(_MAX_STEPS):
+            here = solution[open_]
+            step, gain, values[open_] = self._newton_step(open_, here, penalties)
+            met = gain < tolerance * values[open_]
+            solution[open_], moved = self._line_search(open_, here, step, gain, values[open_], penalties)
+            converged[open_[met]] = True
+            open_ = open_[~met & moved]
+            if not len(open_):
+                break
+        return solution, bool(converged.all())
+
+    def _value(self, scores: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Cross-entropy of each class, [A]: log(1 + exp(s)) - s y, summed over the rows."""
+        each = np.maximum(scores, 0) - scores * targets + np.log1p(np.exp(-np.abs(scores)))
+        total: NDArray[np.float64] = each.sum(axis=0, dtype=np.float64)
+        return total
+
+    def _newton_step(
+        self, classes: NDArray[np.int64], here: NDArray[np.float64], penalties: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+        """For each class the step [A, R + 1] by conjugate gradients, what it promises, and the objective."""
+        targets = self.targets[:, classes]
+        scores = self.inputs @ here.T.astype(np.float32)
+        values = self._value(scores, targets) + 0.5 * (penalties * here**2).sum(axis=1)
+        chances = expit(scores)
+        rest = -((chances - targets).T @ self.inputs + penalties * here).astype(np.float32)
+        bends = chances * (1 - chances)
+        curvature = bends.mean(axis=0)[:, None] * self.squares + penalties
+        curvature = np.maximum(curvature, _LEAST_CURVATURE * curvature.max(axis=1, keepdims=True))
+        step, scaled = np.zeros_like(rest), rest / curvature
+        direction, size = scaled, _dots(rest, scaled)
+        gain, going = np.zeros(len(classes)), np.ones(len(classes), bool)
+        for number in range(1, _MAX_PRODUCTS + 1):
+            product = ((self.inputs @ direction.T) * bends).T @ self.inputs + penalties * direction
+            bent = _dots(direction, product)
+            going &= (bent > 0) & (size > 0)  # else nothing is left but rounding
+            length = np.where(going, size / np.where(going, bent, 1), 0)
+            step += length[:, None].astype(np.float32) * direction
+            rest -= length[:, None].astype(np.float32) * product
+            gain += (brought := 0.5 * size * length)
+            going &= number * brought >= _WORTH * gain
+            if not going.any():
+                break
+            scaled = rest / curvature
+            size, before = _dots(rest, scaled), size
+            turn = np.where(going, size / np.where(going, before, 1), 0)
+            direction = scaled + turn[:, None].astype(np.float32) * direction
+        return step, gain, values
+
+    def _line_search(
+        self,
+        classes: NDArray[np.int64],
+        here: NDArray[np.float64],
+        step: NDArray[np.float32],
+        gain: NDArray[np.float64],
+        values: NDArray[np.float64],
+        penalties: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Where the steps lead, halved until they bring what they should; whether a class moved at all."""
+        found, moved = here.copy(), np.zeros(len(classes), bool)
+        trying, size = np.flatnonzero(gain > 0), 1.0
+        while len(trying) and size >= _LEAST_SIZE:
+            there = here[trying] + size * step[trying]
+            scores = self.inputs @ there.T.astype(np.float32)
+            reached = self._value(scores, self.targets[:, classes[trying]])
+            reached += 0.5 * (penalties * there**2).sum(axis=1)
+            good = reached <= (1 + _ROUNDING) * values[trying] - _ARMIJO * size * gain[trying]
+            found[trying[good]], moved[trying[good]] = there[good], True
+            trying, size = trying[~good], size / 2
+        return found, moved
+
+
+def _dots(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Row by row, [A]."""
+    products: NDArray[np.float64] = np.einsum("cr,cr->c", first, second, dtype=np.float64)
+    return products
