@@ -108,7 +108,7 @@ def test_evaluate_prints_a_table_with_intervals_and_chance(run, trained, catalog
         *("--label", "category", "--out", tmp_path / "ev", "--tasks", "knn"),
     )
     assert code == 0, err
-    assert "chance / most frequent" in out
+    assert "chance" in out
     assert "kNN acc1" in out
     assert "results.json" in out
 

@@ -6,7 +6,14 @@ import pytest
 from rich.console import Console
 
 from synsight.records import Result
-from synsight.reports import fact_table, interval_text, result_table, terminal_table, verdict
+from synsight.reports import (
+    fact_table,
+    interval_text,
+    question_table,
+    result_table,
+    terminal_table,
+    verdict,
+)
 from synsight.reports.summary import difference_table
 
 
@@ -133,3 +140,51 @@ def test_markup_of_the_terminal_in_a_name_is_shown_as_it_is():
 def test_a_value_without_interval_stands_alone():
     plain = Result(model="m", dataset="d", task="knn", metric="acc1", value=0.5)
     assert interval_text(plain) == "0.500"
+
+
+def _asked(
+    task: str, metric: str, value: float, *, model: str = "mine", n_labels: int | None = None
+) -> Result:
+    return Result(
+        model=model,
+        dataset="cat",
+        task=task,
+        metric=metric,
+        value=value,
+        n_labels=n_labels,
+        n_test=50,
+        baseline=0.1,
+    )
+
+
+def test_few_labels_episodes_and_fine_tuning_with_as_many_labels_are_three_questions():
+    results = [
+        _asked("fewshot", "acc1", 0.5, n_labels=5),
+        _asked("episodes", "acc1", 0.6, n_labels=5),
+        _asked("finetune", "acc1", 0.7, n_labels=5),
+        _asked("evidence", "acc1", 0.2, n_labels=0),
+    ]
+    columns = result_table(results).columns
+    assert [column.title for column in columns] == [
+        "evidence acc1",
+        "5 labels/class",
+        "episodes acc1",
+        "finetune, 5 labels/class",
+    ]
+
+
+def test_many_questions_are_lines_and_a_task_without_acc1_shows_its_own_metrics():
+    results = [
+        _asked("linear", "acc1", 0.71),
+        _asked("linear", "ece", 0.99),
+        _asked("linear", "acc1", 0.61, model="other"),
+        _asked("retrieval", "image_retrieval_recall@5", 0.31),
+        _asked("retrieval", "text_retrieval_recall@5", 0.32),
+    ]
+    console = Console(file=io.StringIO(), width=120)
+    console.print(question_table(results))
+    lines = [line.split() for line in console.file.getvalue().splitlines()]
+    assert ["linear", "acc1", "0.100", "0.710", "0.610"] in lines
+    assert ["retrieval", "image_retrieval_recall@5", "0.100", "0.310"] in lines
+    assert ["retrieval", "text_retrieval_recall@5", "0.100", "0.320"] in lines
+    assert not any("ece" in line for line in lines)

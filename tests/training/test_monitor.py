@@ -186,6 +186,13 @@ def test_only_the_rows_trained_on_serve_as_neighbours(larger: Catalog):
     assert held_out.class_names == KINDS  # the others are asked about all the same
 
 
+def test_held_out_images_are_normalised_as_the_training_images_are(catalog: Catalog):
+    own = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    held_out, _ = choose_rows(config_of(catalog), catalog, rows=None, world=World(), **own)
+    assert held_out is not None and held_out.train is not None
+    assert {(one.mean, one.std) for one in (held_out.val, held_out.train)} == {(own["mean"], own["std"])}
+
+
 def test_the_rows_can_come_from_another_catalog_and_column(catalog: Catalog, larger: Catalog):
     names = {
         "monitor.data": str(larger.path),

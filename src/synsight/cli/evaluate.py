@@ -26,9 +26,12 @@ def evaluate(
     skip_copies: Flag = False,
     text_column: str = "caption",
     keywords_column: str = "keywords",
+    keywords_separator: str | None = None,
     domain_column: str = "domain",
     class_names: Path | None = None,
     templates: Path | None = None,
+    prompt_dataset: str | None = None,
+    episodes: int = 600,
     locale: Literal["en", "ja"] = "en",
     robustness_rows: int = 1000,
     corruptions: str | None = None,
@@ -64,9 +67,12 @@ def evaluate(
         skip_copies: Do not look for near copies of test images among the training images.
         text_column: Texts of retrieval.
         keywords_column: Labels of multilabel: a list in each row.
+        keywords_separator: What stands between the labels, where the column is one string.
         domain_column: Of domains: where an image comes from, as camera or site.
         class_names: JSON file, label to name or names, as CLIP_benchmark's.
         templates: JSON file of sentences around a name, as CLIP_benchmark's.
+        prompt_dataset: Which data set of these files; else the only one.
+        episodes: How many are drawn.
         locale: Language of names and sentences: en or ja.
         robustness_rows: Most test rows of corruptions and resolution.
         corruptions: Names with commas between, as fog,contrast; else all.
@@ -101,9 +107,12 @@ def evaluate(
         options=Options(
             text_column=text_column,
             keywords_column=keywords_column,
+            keywords_separator=keywords_separator,
             domain_column=domain_column,
             class_names=class_names,
             templates=templates,
+            prompt_dataset=prompt_dataset,
+            episodes=episodes,
             locale=locale,
             robustness_rows=robustness_rows,
             corruptions=names(corruptions),
@@ -120,9 +129,9 @@ def evaluate(
 def _table(results: list[Result], out: Path) -> Iterator[RenderableType | str]:
     from synsight.evaluation import mean_over_draws, read_predictions
     from synsight.files import read_json
-    from synsight.reports import terminal_table
+    from synsight.reports import question_table
 
-    yield terminal_table(mean_over_draws(results, read_predictions(out)))
+    yield question_table(mean_over_draws(results, read_predictions(out)))
     told = read_json(out / "evaluation.json")
     for one in told["left_out"]:
         yield f"left out: {one['task']} of {one['model']}: {one['reason']}"

@@ -119,10 +119,15 @@ def difference_results(
         ours = _answers(predictions, model, task, n_labels)
         for metric in METRICS:
             own = next(
-                one
-                for one in results
-                if (one.model, one.task, one.n_labels, one.metric) == (model, task, n_labels, metric)
+                (
+                    one
+                    for one in results
+                    if (one.model, one.task, one.n_labels, one.metric) == (model, task, n_labels, metric)
+                ),
+                None,
             )
+            if own is None:
+                continue
             difference = paired_differences(ours, theirs, metric=metric, stride=stride)
             found.append(_record(own, difference, against, ours))
     return corrected(found)

@@ -10,6 +10,8 @@ from synsight.metrics.scores import WeightedScores
 RESAMPLES = 2000
 _MOST_CELLS = 4_000_000
 """Group draws held at once; bounds the memory at about 100 MB."""
+_WIDEST = 0.9999
+"""Level; for two groups Student's t asks for all of the distribution."""
 
 
 def bootstrap_over_groups(
@@ -74,7 +76,8 @@ def expanded_level(level: float, num_groups: int) -> float:
     if num_groups < 2:
         return level
     quantile = stdtrit(num_groups - 1.0, (1 + level) / 2)
-    return float(2 * ndtr(np.sqrt(num_groups / (num_groups - 1)) * quantile) - 1)
+    wide = float(2 * ndtr(np.sqrt(num_groups / (num_groups - 1)) * quantile) - 1)
+    return min(wide, _WIDEST)
 
 
 def group_counts(generator: np.random.Generator, resamples: int, num_groups: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ Reads records only: no model, no catalog, no tensor. A number that no record hol
 from synsight.reports.page import ReportPage, package_versions, render, write_report
 from synsight.reports.summary import result_table, verdict
 from synsight.reports.sweep_page import SweepPage, choice, failed_models, probes, write_sweep_report
-from synsight.reports.tables import fact_table, interval_text, terminal_table
+from synsight.reports.tables import fact_table, interval_text, question_table, terminal_table
 
 __all__ = [
     "ReportPage",
@@ -19,6 +19,7 @@ __all__ = [
     "probes",
     "render",
     "result_table",
+    "question_table",
     "terminal_table",
     "verdict",
     "write_report",

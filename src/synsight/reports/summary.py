@@ -16,6 +16,10 @@ CHANCE = "chance / most frequent"
 
 TASK_TITLES = {"knn": "kNN"}
 
+FEW_LABELS, EPISODES = "fewshot", "episodes"
+SCRATCH = "supervised"
+"""A network trained from scratch answers the question of the probe with as many labels."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -27,10 +31,12 @@ class Column:
 
     @property
     def title(self) -> str:
-        """As "kNN acc1" or "10 labels/class"."""
-        if self.n_labels is not None:
-            return f"{self.n_labels} label{'s' * (self.n_labels != 1)}/class"
-        return f"{TASK_TITLES.get(self.task, self.task)} {self.metric}"
+        """As "kNN acc1", "10 labels/class" or "finetune, 10 labels/class"."""
+        name = TASK_TITLES.get(self.task, self.task)
+        if not self.n_labels or self.task == EPISODES:
+            return f"{name} {self.metric}"
+        labels = f"{self.n_labels} label{'s' * (self.n_labels != 1)}/class"
+        return labels if self.task == FEW_LABELS else f"{name}, {labels}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class ResultTable:
         cells = [cell for row in self.rows for cell in row.cells if cell]
         sizes = sorted({cell.n_test for cell in cells})
         seeds = sorted({cell.seed for cell in cells})
-        few = [cell for cell in cells if cell.n_labels is not None]
+        few = [cell for cell in cells if cell.n_labels and cell.task != EPISODES]
         draws = sorted({int(cell.details["draws"]) for cell in few if "draws" in cell.details})
         trained = [cell.details["training_seeds"] for cell in cells if "training_seeds" in cell.details]
         said = [
@@ -207,9 +213,10 @@ def _rival(difference: Result) -> str:
 
 
 def _column(result: Result) -> Column:
-    if result.n_labels is not None:
-        return Column("fewshot", result.metric, result.n_labels)
-    return Column("linear" if result.task == "supervised" else result.task, result.metric, None)
+    task = result.task
+    if task == SCRATCH:
+        task = "linear" if result.n_labels is None else FEW_LABELS
+    return Column(task, result.metric, result.n_labels)
 
 
 def _answer(results: Sequence[Result], model: str, column: Column) -> Result | None:
@@ -219,10 +226,7 @@ def _answer(results: Sequence[Result], model: str, column: Column) -> Result | N
 
 def _level(results: Sequence[Result], model: str, difference: Result) -> Result | None:
     metric = difference.metric.removesuffix(DIFFERENCE)
-    wanted = Column(
-        "fewshot" if difference.n_labels is not None else difference.task, metric, difference.n_labels
-    )
-    return _answer(results, model, wanted)
+    return _answer(results, model, replace(_column(difference), metric=metric))
 
 
 def _question(result: Result) -> str:

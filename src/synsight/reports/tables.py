@@ -9,6 +9,7 @@ from synsight.records import Result
 from synsight.reports.summary import CHANCE, result_table
 from synsight.reports.text import shortened
 
+HEADLINE = "acc1"
 NAME_LENGTH = 60
 """Most characters of a model's name; a sweep's models differ at their ends."""
 
@@ -44,17 +45,38 @@ def terminal_table(
     drawn.add_row(Text(CHANCE), *("" if value is None else f"{value:.3f}" for value in table.chance))
     for row in table.rows:
         cells = (
-            Text("")
-            if cell is None
-            else Text(
-                interval_text(cell).replace(" ", between),
-                style="bold" if cell.value == table.best(number) else "",
-            )
-            for number, cell in enumerate(row.cells)
+            _cell(cell, best=table.best(number), between=between) for number, cell in enumerate(row.cells)
         )
         drawn.add_row(Text(shortened(row.model, most=NAME_LENGTH)), *cells)
     for model in failed:
         drawn.add_row(Text(shortened(model, most=NAME_LENGTH)), *(["failed"] * len(table.columns)))
+    return drawn
+
+
+def question_table(results: Sequence[Result]) -> Table:
+    """Questions by models with 95% intervals, for `rich` to print; there may be many.
+
+    A task's line is its `acc1`; a task without that has a line for each of its metrics.
+    """
+    counted = {one.task for one in results if one.metric == HEADLINE}
+    shown = [one for one in results if one.metric == HEADLINE or one.task not in counted]
+    tasks = list(dict.fromkeys(one.task for one in shown))
+    models = list(dict.fromkeys(one.model for one in shown))
+    tables = [result_table(shown, metric=metric) for metric in dict.fromkeys(one.metric for one in shown)]
+    notes = tables[0].notes if tables else []
+    drawn = Table(box=None, padding=(0, 2, 0, 0), caption="\n".join(notes), caption_justify="left")
+    for title in ("", "chance", *(shortened(model, most=NAME_LENGTH) for model in models)):
+        drawn.add_column(Text(title), overflow="fold")
+    lines = [(table, number) for table in tables for number in range(len(table.columns))]
+    lines.sort(key=lambda line: tasks.index(line[0].columns[line[1]].task))
+    for table, number in lines:
+        cells = {row.model: row.cells[number] for row in table.rows}
+        chance = table.chance[number]
+        drawn.add_row(
+            Text(table.columns[number].title),
+            "" if chance is None else f"{chance:.3f}",
+            *(_cell(cells.get(model), best=table.best(number)) for model in models),
+        )
     return drawn
 
 
@@ -74,6 +96,12 @@ def interval_text(result: Result) -> str:
         return f"{result.value:.3f}"
     low, high = (f"{end:.3f}".removeprefix("0") for end in (result.ci_low, result.ci_high))
     return f"{result.value:.3f} {low}–{high}"
+
+
+def _cell(one: Result | None, *, best: float | None, between: str = " ") -> Text:
+    if one is None:
+        return Text("")
+    return Text(interval_text(one).replace(" ", between), style="bold" if one.value == best else "")
 
 
 def _said(value: object) -> str:

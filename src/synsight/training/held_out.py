@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synsight.data.catalog import Catalog
-from synsight.data.training_data import TrainingData
+from synsight.data.training_data import IMAGENET_MEAN, IMAGENET_STD, TrainingData
 from synsight.data.views import ViewsConfig
 from synsight.distributed import World
 from synsight.errors import DataError, near_names
@@ -62,7 +62,13 @@ def whole_of(shares: Tensor, total: int, world: World) -> Tensor:
 
 
 def choose_rows(
-    config: RunConfig, catalog: Catalog, *, rows: NDArray[np.int64] | None, world: World
+    config: RunConfig,
+    catalog: Catalog,
+    *,
+    rows: NDArray[np.int64] | None,
+    world: World,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> tuple[HeldOut | None, str]:
     """Choose and decode the rows of a run's monitor, with labels where there are any.
 
@@ -71,6 +77,8 @@ def choose_rows(
         catalog: The run's catalog; `config.monitor.data` may name another one to look at.
         rows: Positions trained on, when they are not those of `config.where`; only these serve as neighbours.
         world: The processes that look together.
+        mean: Of the normalisation, as in training.
+        std: As `mean`.
 
     Returns:
         The rows, or None when there is none to ask about; and why there are no labels or neighbours, or "".
@@ -96,7 +104,7 @@ def choose_rows(
             reason = f"the catalog has no labelled rows where {config.monitor.where}"
     if not len(asked):
         return None, f"the catalog has no rows where {config.monitor.where}"
-    chosen = _Chosen(config, source, world)
+    chosen = _Chosen(config, source, world, mean, std)
     asked = chosen.some(asked, config.monitor.val_rows, "val")
     views = chosen.some(asked, config.monitor.views_rows, "views") if config.monitor.views_rows else asked[:0]
     augmented = ViewsConfig(kind="simclr", count=config.monitor.views_per_row)
@@ -124,6 +132,8 @@ class _Chosen:
     config: RunConfig
     source: Catalog
     world: World
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def some(self, positions: NDArray[np.int64], most: int, name: str) -> NDArray[np.int64]:
         if len(positions) <= most:
@@ -158,6 +168,8 @@ class _Chosen:
             image_size=self.config.image_size,
             seed=self.config.seed,
             positions=positions,
+            mean=self.mean,
+            std=self.std,
             cache_bytes=0,  # nothing is asked for twice
         )
         share = share_of(len(positions), self.world)

@@ -14,7 +14,7 @@ SCRATCH_TASK = "supervised"
 USUAL_LABELS = 10
 """Labels of a class that the decision is about unless asked otherwise: the default of `evaluate`."""
 
-DECIDING_TASKS = ("fewshot", "supervised", "finetune", "start", "linear", "knn", "zeroshot", "evidence")
+DECIDING_TASKS = ("fewshot", "supervised", "finetune", "linear", "knn", "zeroshot", "evidence")
 """Which task decides, where several have the number of labels; any other comes after."""
 
 
