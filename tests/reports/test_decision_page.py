@@ -234,3 +234,18 @@ def test_a_telephone_needs_no_sideways_scrolling_and_every_letter_is_drawn(tmp_p
             assert seen.found["width"] <= 400
             embedded = seen.fonts["IPAexGothic (embedded)"]
             assert embedded >= (1_000 if locale == "ja" else 4)  # the class names 良品 and キズ
+
+
+def test_episodes_and_few_labels_are_two_questions_and_a_task_without_labels_is_named_by_itself():
+    made = decisions.adopt()
+    few = next(one for one in made.differences if one.task == "fewshot" and one.n_labels)
+    more = [
+        replace(few, task=task, against_task=task, n_labels=n)
+        for task, n in (("episodes", 5), ("evidence", 0))
+    ]
+    html = plain(decision_html(replace(made, differences=[*made.differences, *more])))
+    assert "5 labels a class, episodes" in html
+    assert "no labels (evidence)" in html
+    assert "0 labels a class" not in html.replace("10 labels", "").replace("20 labels", "").replace(
+        "50 labels", ""
+    )

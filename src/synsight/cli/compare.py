@@ -115,11 +115,11 @@ def compare(
 
 
 def _table(summary: "CompareSummary", locale: str) -> Iterator[RenderableType]:
-    from synsight.reports import terminal_table
+    from synsight.reports import question_table
     from synsight.reports.decision_page import install_hints
 
     decision = summary.decision
-    yield terminal_table(decision.results, metric=decision.metric)
+    yield question_table([one for one in decision.results if one.metric == decision.metric])
     yield ""
     verdict = decision.case.verdict
     yield f"{decision.candidate} against {decision.baseline}: {verdict.kind.replace('_', ' ')}"

@@ -38,6 +38,9 @@ TONES: dict[str, Tone] = {
 }
 """What is said -> its colour."""
 
+USUAL_TASKS = ("fewshot", "supervised")
+"""Those that the number of labels alone names."""
+
 THRESHOLD_FLAGS = {
     "gain": "--least-gain",
     "savings": "--least-savings",
@@ -165,7 +168,7 @@ def accuracy_table(decision: Decision, case: Case, locale: Locale) -> Table | No
         for one in decision.differences
         if (one.model, one.against, one.metric) == (case.model, case.against, decision.metric)
     ]
-    own.sort(key=lambda one: (one.n_labels is None, one.n_labels or 0))
+    own.sort(key=lambda one: (one.n_labels is None, one.n_labels or 0, one.task not in USUAL_TASKS))
     rows = [
         (
             Cell(_question(one, locale), tone="total" if one.deciding else ""),
@@ -188,9 +191,11 @@ def accuracy_table(decision: Decision, case: Case, locale: Locale) -> Table | No
 
 def _question(one: Difference, locale: Locale) -> str:
     question = locale.question(one.n_labels)
-    if one.n_labels is not None:
+    if one.n_labels and one.task in USUAL_TASKS:
         return question
     task = locale.named("task", shortened(one.task, most=30))
+    if one.n_labels == 0:  # a task that learns from no label says so in its name
+        return task
     return f"{question}（{task}）" if locale.name == "ja" else f"{question}, {task}"
 
 

@@ -262,7 +262,7 @@ def _unpaired(evidence: Evidence, found: Sequence[Difference]) -> list[Note]:
             reasons.setdefault("foreign", set()).add(one.model)
         elif sides[0].dataset != sides[1].dataset:
             reasons.setdefault("dataset", set()).add(one.model)
-        elif one.metric in ("acc1", "mean_per_class_recall"):
+        elif one.metric in ("acc1", "mean_per_class_recall") and one.test_groups is not None:
             reasons.setdefault("test_rows", set()).add(one.model)
     said = {
         "foreign": "a result file holds no answers to single images",
