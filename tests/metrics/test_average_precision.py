@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
@@ -63,7 +64,21 @@ def test_a_resample_of_groups_is_the_score_of_the_rows_drawn_again():
         macro.append(average_precision_score(truth[rows][:, seen], scores[rows][:, seen], average="macro"))
         micro.append(average_precision_score(truth[rows].ravel(), scores[rows].ravel()))
     for interval, values in ((found.macro, macro), (found.micro, micro)):
-        assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+        half = student.ppf(0.975, 11) * np.std(values, ddof=1)
+        ends = (max(0, interval.value - half), min(1, interval.value + half))
+        assert (interval.low, interval.high) == pytest.approx(ends)
+
+
+def test_the_interval_holds_what_other_test_sets_of_the_size_give():
+    def one(seed):
+        rng = np.random.default_rng(seed)
+        truth = rng.random((200, 8)) < 0.1
+        return truth * 1.2 + rng.normal(size=truth.shape), truth
+
+    expected = np.mean([mean_average_precision(*one(seed)) for seed in range(1000, 1200)])
+    found = [average_precisions(*one(seed), np.arange(200), resamples=60).macro for seed in range(100)]
+    # 95 of 100, less three standard errors.
+    assert 89 <= sum(each.low <= expected <= each.high for each in found) <= 100
 
 
 def test_intervals_of_dependent_rows_are_wider_than_of_the_same_rows_as_if_independent():

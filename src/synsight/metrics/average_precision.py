@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from synsight.errors import ConfigError, ShapeError
 from synsight.metrics.arrays import Floats, Integers, check_finite
@@ -72,17 +73,20 @@ def average_precisions(
     level: float = 0.95,
     seed: int = 0,
 ) -> AveragePrecision:
-    """Macro and micro average precision with percentile bootstrap intervals over groups.
+    """Macro and micro average precision, each with Student's interval from the bootstrap's standard error.
 
-    Whole groups are drawn again, as in `bootstrap_interval`; a resample in which a class has no true row
-    leaves that class out of its mean.
+    Whole groups are drawn again, as in `score_interval`; a resample in which a class has no true row leaves
+    that class out of its mean. Rows that are drawn twice rank each other, which raises the precision of a
+    resample above that of new test rows, so percentiles lie too high: where classes have 15 to 20 true rows,
+    they held what other test sets of the size give in 85 of 100 simulated experiments, bias-corrected ones
+    in 69 to 78, these in 93 to 97. The choice was made on that simulation.
 
     Args:
         scores: [M, C] of any scale for the macro mean; for the micro one of a common scale, as
             probabilities.
         truth: [M, C].
         groups: [M] integers; rows of one group are drawn together.
-        resamples: How often.
+        resamples: How often, at least 2.
         level: Share of repetitions of the experiment whose interval should hold the truth.
         seed: Of the drawing.
 
@@ -94,8 +98,8 @@ def average_precisions(
     _check(scores, truth)
     if groups.shape != (len(scores),):
         raise ShapeError(f"groups must be one integer a row; got {groups.shape} for {len(scores)} rows.")
-    if resamples < 1 or not 0 < level < 1:
-        raise ConfigError(f"resamples must be >= 1 and level in 0 to 1; got {resamples!r} and {level!r}.")
+    if resamples < 2 or not 0 < level < 1:
+        raise ConfigError(f"resamples must be >= 2 and level in 0 to 1; got {resamples!r} and {level!r}.")
     codes = np.unique(groups, return_inverse=True)[1]
     num_groups = int(codes.max()) + 1
     generator = np.random.default_rng(seed)
@@ -111,11 +115,13 @@ def average_precisions(
         macro.append(found[0])
         micro.append(found[1])
     values = _both(scores, truth, np.ones((len(scores), 1)))
-    ends = [(1 - level) / 2, (1 + level) / 2]
+    quantile = float(stdtrit(max(num_groups - 1, 1), (1 + level) / 2))
+    method = f"standard error of {resamples} resamples of {num_groups:,} groups"
     intervals = []
-    for value, resampled in zip(values, (macro, micro), strict=True):
-        low, high = np.nanquantile(np.concatenate(resampled), ends)
-        intervals.append(Interval(float(value[0]), float(low), float(high), "bootstrap over groups"))
+    for values_of, resampled in zip(values, (macro, micro), strict=True):
+        value, drawn = float(values_of[0]), np.concatenate(resampled)
+        half = quantile * float(np.nanstd(drawn, ddof=1))
+        intervals.append(Interval(value, max(0.0, value - half), min(1.0, value + half), method))
     return AveragePrecision(*intervals)
 
 
