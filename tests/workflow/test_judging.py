@@ -13,7 +13,7 @@ from synsight.data.catalog import Catalog
 from synsight.data.ingestion import ingest
 from synsight.data.samples import sample
 from synsight.data.trained_rows import trained_rows
-from synsight.errors import DataError, UsageError
+from synsight.errors import DataError, Interrupted, UsageError
 from synsight.evaluation import read_results
 from synsight.models import Model, load
 from synsight.workflow.judging import evaluate
@@ -114,3 +114,19 @@ def test_near_copies_are_found_and_said(catalog, tmp_path, capsys):
     assert told["near_copies"]["test_rows"] == 60
     assert main([*words, "--tasks", "knn", "--out", str(tmp_path / "b"), "--skip-copies"]) == 0
     assert "near_copies" not in json.loads((tmp_path / "b/evaluation.json").read_text())
+
+
+def test_stopped_in_a_training_it_says_to_run_the_same_command_again(catalog, tmp_path, monkeypatch):
+    def stopped(config, **_):
+        raise Interrupted("stopped by SIGINT; go on with `synsight pretrain`")
+
+    monkeypatch.setattr("synsight.finetuning.supervised.train", stopped)
+    asked = {
+        "label": "category",
+        "tasks": ("finetune",),
+        "out": tmp_path / "ev",
+        "image_size": 16,
+        "draws": 1,
+    }
+    with pytest.raises(Interrupted, match=r"the evaluation in .* run the same command again to go on\.$"):
+        evaluate(NAME, data=catalog, labels_per_class=(1,), check_copies=False, **asked)

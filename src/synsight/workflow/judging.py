@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from synsight.errors import Interrupted
 from synsight.evaluation import Options, TaskTable
 from synsight.evaluation import evaluate as ask
 from synsight.evaluation.corruptions import corruptions
@@ -66,21 +67,27 @@ def evaluate(
         StorageError: The disk refused.
         Interrupted: Stopped from outside; runs of networks go on when the same is called again.
     """
-    return ask(
-        models,
-        data=data,
-        label=label,
-        out=out,
-        tasks=tasks,
-        labels_per_class=labels_per_class,
-        draws=draws,
-        seed=seed,
-        features=features,
-        names=names,
-        image_size=image_size,
-        allow_seen=allow_seen,
-        check_copies=check_copies,
-        options=options,
-        table=TASK_TABLE,
-        progress=progress,
-    )
+    try:
+        return ask(
+            models,
+            data=data,
+            label=label,
+            out=out,
+            tasks=tasks,
+            labels_per_class=labels_per_class,
+            draws=draws,
+            seed=seed,
+            features=features,
+            names=names,
+            image_size=image_size,
+            allow_seen=allow_seen,
+            check_copies=check_copies,
+            options=options,
+            table=TASK_TABLE,
+            progress=progress,
+        )
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(
+            f"the evaluation in {out} was stopped; what is finished is kept, so run the same command "
+            "again to go on."
+        ) from None
