@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from synsight.data.batches import Batch
 from synsight.distributed import World
 from synsight.errors import ConfigError
-from synsight.methods.base import Method, Need, Rows, StepLoss
+from synsight.methods.base import Need, Rows, StepLoss
+from synsight.methods.one_view import OneView
 from synsight.methods.range_augment import RangeAugment
 from synsight.models.heads import linear_head
 from synsight.objectives import labelled_rows, sparse_bce
@@ -32,7 +33,7 @@ class CatLIPConfig:
             )
 
 
-class CatLIP(Method):
+class CatLIP(OneView):
     """A linear head over the features, one logit a word; sum over words, mean over the rows that have one.
 
     Rows without a word are masked out of the loss; the paper's code takes them as examples of nothing.
@@ -56,14 +57,6 @@ class CatLIP(Method):
         """The words of the captions."""
         return frozenset({"words"})
 
-    def represent(self, batch: Batch) -> dict[str, Tensor]:
-        """Features [B, D]; with RangeAugment, in training, also the errors [B, 1] it made."""
-        view = batch.views[0]
-        if self.range_augment is None or not self.training:
-            return {"features": self.encoder(view)}
-        view, errors = self.range_augment(view)
-        return {"features": self.encoder(view), "range_errors": errors}
-
     def compare(self, rows: Rows, batch: Batch, world: World) -> StepLoss:
         """Binary cross-entropy of this process's rows over the mean number of labelled rows of a process.
 
@@ -78,21 +71,8 @@ class CatLIP(Method):
         words = (batch.word_rows, batch.word_classes, batch.word_weights)
         loss = sparse_bce(logits, *words, normaliser=normaliser)
         logs = {"share_with_word": has_word.mean()}
-        if self.range_augment is not None and "range_errors" in rows:
-            errors = rows["range_errors"].float()
-            loss = loss + self.range_augment.penalty(errors)
-            logs["range_error"] = errors.detach().mean()
+        loss = self.with_penalty(loss, rows, logs)
         return StepLoss(loss, features=features.detach(), logs=logs)
-
-    def begin(self, total_steps: int) -> None:
-        """The target of RangeAugment's errors grows until the last step."""
-        if self.range_augment is not None:
-            self.range_augment.total_steps = total_steps
-
-    def after_step(self) -> None:
-        """Keep RangeAugment's ranges in their bounds."""
-        if self.range_augment is not None:
-            self.range_augment.clamp()
 
     @property
     def classifier(self) -> nn.Linear:

@@ -11,7 +11,8 @@ from synsight.data.batches import Batch
 from synsight.data.training_data import IMAGENET_MEAN, IMAGENET_STD
 from synsight.distributed import World
 from synsight.errors import ConfigError
-from synsight.methods.base import Method, Need, Rows, StepLoss
+from synsight.methods.base import Need, Rows, StepLoss
+from synsight.methods.one_view import OneView
 from synsight.methods.range_augment import RangeAugment
 from synsight.models.heads import linear_head
 from synsight.objectives.class_weights import ClassWeights, class_weights
@@ -40,7 +41,7 @@ class SupervisedConfig:
             )
 
 
-class Supervised(Method):
+class Supervised(OneView):
     """Softmax cross-entropy over one linear head; rows without a label are left out of the mean.
 
     With class weights rows count by their class, label smoothing and all.
@@ -87,14 +88,6 @@ class Supervised(Method):
         """The labels."""
         return frozenset({"label"})
 
-    def represent(self, batch: Batch) -> dict[str, Tensor]:
-        """Features [B, D]; with RangeAugment, in training, also the errors [B, 1] it made."""
-        view = batch.views[0]
-        if self.range_augment is None or not self.training:
-            return {"features": self.encoder(view)}
-        view, errors = self.range_augment(view)
-        return {"features": self.encoder(view), "range_errors": errors}
-
     def compare(self, rows: Rows, batch: Batch, world: World) -> StepLoss:
         """Cross-entropy of this process's rows over the mean number of labelled rows of a process."""
         assert batch.labels is not None
@@ -104,11 +97,8 @@ class Supervised(Method):
         # Gradients are averaged over the processes: the mean count here makes it the joint batch's mean.
         labelled_rows = world.sum(labelled.sum().float()) / world.size
         loss = self._total(logits.float(), batch.labels) / labelled_rows.clamp(min=1 / world.size)
-        logs = {}
-        if self.range_augment is not None and "range_errors" in rows:
-            errors = rows["range_errors"].float()
-            loss = loss + self.range_augment.penalty(errors)
-            logs["range_error"] = errors.detach().mean()
+        logs: dict[str, Tensor] = {}
+        loss = self.with_penalty(loss, rows, logs)
         hits = ((logits.argmax(dim=1) == batch.labels) & labelled).sum()
         accuracy = hits / labelled.sum().clamp(min=1)
         return StepLoss(loss, features=features.detach(), logs={"train_acc1": accuracy, **logs})
@@ -121,16 +111,6 @@ class Supervised(Method):
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
                     part.eval()
         return self
-
-    def begin(self, total_steps: int) -> None:
-        """The target of RangeAugment's errors grows until the last step."""
-        if self.range_augment is not None:
-            self.range_augment.total_steps = total_steps
-
-    def after_step(self) -> None:
-        """Keep RangeAugment's ranges in their bounds."""
-        if self.range_augment is not None:
-            self.range_augment.clamp()
 
     @property
     def classifier(self) -> nn.Linear:
