@@ -14,9 +14,9 @@ from synsight.data.ingestion import ingest
 from synsight.data.samples import sample
 from synsight.data.trained_rows import trained_rows
 from synsight.errors import DataError, Interrupted, UsageError
-from synsight.evaluation import read_results
+from synsight.evaluation import ESTIMATORS, read_results
 from synsight.models import Model, load
-from synsight.workflow.judging import evaluate
+from synsight.workflow.judging import TASK_TABLE, evaluate
 
 NAME = "random:test_resnet.r160_in1k"
 
@@ -130,3 +130,9 @@ def test_stopped_in_a_training_it_says_to_run_the_same_command_again(catalog, tm
     }
     with pytest.raises(Interrupted, match=r"the evaluation in .* run the same command again to go on\.$"):
         evaluate(NAME, data=catalog, labels_per_class=(1,), check_copies=False, **asked)
+
+
+def test_the_help_names_every_task(capsys):
+    main(["evaluate", "--help"])
+    said = capsys.readouterr().out.replace(",", " ").replace(".", " ").split()
+    assert {*TASK_TABLE.of_label, *TASK_TABLE.label_free, *ESTIMATORS, "curve"} <= {*said}

@@ -49,8 +49,8 @@ def evaluate(
     multilabel, domains.
     By words: zeroshot, evidence, retrieval.
     Robustness: corruptions, resolution.
-    Training a network: finetune, detection, detection-frozen, segmentation,
-    segmentation-frozen.
+    Training a network: finetune, detection, detection_frozen, segmentation,
+    segmentation_frozen.
 
     Args:
         models: MODEL folders, timm names, or random:NAME for an untrained network.
