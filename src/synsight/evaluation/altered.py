@@ -22,7 +22,7 @@ from synsight.evaluation.questions import Answered, Question
 from synsight.evaluation.resampling import Resampling
 from synsight.evaluation.rows import Rows
 from synsight.evaluation.scoring import Scored, score
-from synsight.metrics import LinearProbe, fit_linear_probe
+from synsight.metrics import LinearProbe
 from synsight.models import Model
 from synsight.progress import progress_bar
 from synsight.records import Result
@@ -59,8 +59,10 @@ def ask_clean(judged: Judged) -> Asked:
     embedded anew, and nothing of it is kept.
 
     Raises:
+        UsageError: Only features are known.
         DataError: There is no validation row to choose the probe's regularisation on.
     """
+    image_size = judged.network.config.image_size  # refuses a file of features before anything is computed
     splits, features, options = judged.splits, judged.features, judged.options
     if not len(splits.val):
         raise DataError(
@@ -68,13 +70,7 @@ def ask_clean(judged: Judged) -> Asked:
             "row; ingest with a split column, or leave 'corruptions' and 'resolution' out."
         )
     began = time.perf_counter()
-    probe = fit_linear_probe(
-        features.train,
-        splits.train.labels,
-        features.val,
-        splits.val.labels,
-        num_classes=splits.num_classes,
-    )
+    probe = judged.linear_probe()
     seconds = time.perf_counter() - began
     chosen = np.arange(len(splits.test))
     if len(chosen) > options.robustness_rows:
@@ -87,7 +83,7 @@ def ask_clean(judged: Judged) -> Asked:
         "train_rows": len(splits.train),
         "test_rows_asked": len(chosen),
         "test_rows": len(splits.test),
-        "image_size": judged.network.config.image_size,
+        "image_size": image_size,
     }
     rows = splits.test.take(chosen)
     return Asked(probe, rows, probe.probabilities(features.test[chosen]), details, seconds)

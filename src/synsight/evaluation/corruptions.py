@@ -44,7 +44,6 @@ def corruptions(judged: Judged) -> Scored:
         raise ConfigError("corruptions needs a severity, such as 1, 3 and 5; got none.")
     for name, severity in kinds:
         check_corruption(name, severity)
-    judged.network  # noqa: B018  refuse before anything is computed
     asked = ask_clean(judged)
     altered = partial(corrupted_pixels, kinds=kinds, seed=options.seed)
     found = ask_altered(judged, asked, altered, count=len(kinds), title=TASK)

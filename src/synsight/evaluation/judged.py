@@ -14,6 +14,7 @@ from synsight.errors import UsageError
 from synsight.evaluation.questions import Features
 from synsight.evaluation.rows import Splits
 from synsight.evaluation.scoring import Origin, Scored
+from synsight.metrics import LinearProbe, fit_linear_probe
 from synsight.models import Model
 from synsight.records import config_hash
 
@@ -110,6 +111,17 @@ class Judged(Subject):
     def features(self) -> Features:
         """Of the labelled rows, in their order."""
         return self.compute()
+
+    def linear_probe(self) -> LinearProbe:
+        """Of all training labels, to convergence; C is chosen on the validation rows."""
+        splits, features = self.splits, self.features
+        return fit_linear_probe(
+            features.train,
+            splits.train.labels,
+            features.val,
+            splits.val.labels,
+            num_classes=splits.num_classes,
+        )
 
     @property
     def origin(self) -> Origin:

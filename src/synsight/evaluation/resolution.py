@@ -33,7 +33,6 @@ def resolution(judged: Judged) -> Scored:
     factors = judged.options.resolutions
     if not factors or min(factors) <= 1:
         raise ConfigError(f"resolutions divide an image's side, so each must be > 1; got {list(factors)!r}.")
-    judged.network  # noqa: B018  refuse before anything is computed
     asked = ask_clean(judged)
     altered = partial(smaller_pixels, factors=factors)
     found = ask_altered(judged, asked, altered, count=len(factors), title=TASK)

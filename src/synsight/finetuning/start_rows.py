@@ -14,7 +14,7 @@ from synsight.errors import UsageError
 from synsight.evaluation.evidence import check_words
 from synsight.evaluation.judged import Judged
 from synsight.finetuning.supervised import Training
-from synsight.metrics import LinearProbe, fit_few_labels, fit_linear_probe
+from synsight.metrics import LinearProbe, fit_few_labels
 from synsight.models.transfer_init import transfer_init
 
 
@@ -40,13 +40,7 @@ def probe_rows(judged: Judged, training: Training, names: Sequence[str]) -> Star
     """
     splits, features, draw = judged.splits, judged.features, training.draw
     if draw is None and len(splits.val):
-        probe = fit_linear_probe(
-            features.train,
-            splits.train.labels,
-            features.val,
-            splits.val.labels,
-            num_classes=splits.num_classes,
-        )
+        probe = judged.linear_probe()
         chosen = "val"
     else:
         rows = slice(None) if draw is None else draw.rows
