@@ -162,7 +162,8 @@ def _read_text(text: str | None) -> float | None:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     if match := _DATE.fullmatch(text.strip()):
         with suppress(ValueError, OverflowError):
-            return datetime(*(int(part or 0) for part in match.groups()), tzinfo=UTC).timestamp()  # type: ignore[misc, arg-type]
+            year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     return None
 
 

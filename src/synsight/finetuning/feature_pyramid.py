@@ -5,7 +5,8 @@ B images of S x S pixels, D channels; a map of stride s is [B, D, S/s, S/s].
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ class EncoderMaps(nn.Module):
         self._places: list[int] | None = None
         self.side = fitting_side(self.encoder, image_size)
         self.sizes: list[int] = []
-        with _as_it_was(self.encoder), torch.no_grad():
+        with _at_rest(self.encoder), torch.no_grad():
             try:
                 maps = self._all(torch.zeros(1, 3, self.side, self.side))
             except Exception as error:  # whatever a strange architecture raises
@@ -185,14 +186,12 @@ def _of_side(one: Tensor, side: int) -> Tensor:
     return F.interpolate(one, size=(side, side), mode="bilinear", align_corners=False)
 
 
-class _as_it_was:  # noqa: N801  reads as what it does
-    """Evaluation mode while the block runs."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._module, self._training = module, module.training
-
-    def __enter__(self) -> None:
-        self._module.eval()
-
-    def __exit__(self, *_: object) -> None:
-        self._module.train(self._training)
+@contextmanager
+def _at_rest(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode, and afterwards in the mode it was in."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)

@@ -143,12 +143,16 @@ def _drawing(locale: Locale) -> Iterator[None]:
 def _curve(axes: Axes, points: Sequence[CurvePoint], look: tuple[str, str, str], *, label: str) -> None:
     colour, marker, dash = look
     places = [one.labels for one in points]
-    band = [one for one in points if one.accuracy.low is not None and one.accuracy.high is not None]
+    band = [
+        (one.labels, one.accuracy.low, one.accuracy.high)
+        for one in points
+        if one.accuracy.low is not None and one.accuracy.high is not None
+    ]
     if len(band) > 1:
         axes.fill_between(
-            [one.labels for one in band],
-            [one.accuracy.low for one in band],  # type: ignore[arg-type]
-            [one.accuracy.high for one in band],  # type: ignore[arg-type]
+            [labels for labels, _, _ in band],
+            [low for _, low, _ in band],
+            [high for _, _, high in band],
             color=colour,
             alpha=0.17,
             linewidth=0,

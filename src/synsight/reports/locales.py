@@ -107,7 +107,10 @@ class Locale:
 
     def ends(self, one: Estimate, kind: Kind) -> tuple[str, str]:
         """Both ends; Japanese repeats the unit at the second."""
-        plain: Callable[[float, str], str] = lambda value, _: kind.bare(value)  # noqa: E731
+
+        def plain(value: float, _: str) -> str:
+            return kind.bare(value)
+
         low = self._signed(one.low, one.low_sign, kind, plain)
         return low, self._signed(one.high, one.high_sign, kind, kind.whole if self.name == "ja" else plain)
 

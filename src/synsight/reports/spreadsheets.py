@@ -64,7 +64,7 @@ def csv_bytes(rows: Rows) -> bytes:
 
 def xlsx_bytes(sheets: dict[str, Rows]) -> bytes:
     """A workbook with one sheet a table, the same bytes for the same tables."""
-    from openpyxl import Workbook  # type: ignore[import-untyped]
+    from openpyxl import Workbook
 
     book = Workbook()
     book.remove(book.active)

@@ -14,6 +14,7 @@ Better numbers never make the verdict worse.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from synsight.reports.decision_records import (
     Check,
@@ -144,9 +145,11 @@ def _evidence(
     ]
 
 
-def _plain(key: str, holds: bool, measured: float, threshold: float) -> Check:
+def _plain(
+    key: Literal["paired", "test_groups", "leaks"], holds: bool, measured: float, threshold: float
+) -> Check:
     return Check(
-        key=key,  # type: ignore[arg-type]
+        key=key,
         holds=holds,
         holds_by_value=holds,
         measured=Estimate(value=measured),
