@@ -6,6 +6,7 @@ the range in the table's head (a single accuracy would show the jumps of a discr
 
     python benchmarks/coverage.py --experiments 2000               shares, all of the stated range
     python benchmarks/coverage.py --what classes,pairs,seeds       recall by class; differences; seeds
+    python benchmarks/coverage.py --what precision --experiments 200    mean average precision of many labels
 
 What it leaves out: groups whose size depends on how hard they are, and dependence between groups.
 """
@@ -19,6 +20,7 @@ from scipy.stats import norm
 from turns import machine
 
 from synsight.metrics import Scores, paired_difference, score_interval
+from synsight.metrics.average_precision import average_precisions, mean_average_precision
 
 RANGES = ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 0.95), (0.95, 0.99))
 GROUPS = (15, 30, 60, 120, 250, 500)
@@ -40,12 +42,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--experiments", type=int, default=1000, help="in each cell")
-    parser.add_argument("--what", default="shares", help="of shares, classes, pairs, seeds; with commas")
+    parser.add_argument(
+        "--what", default="shares", help="of shares, classes, pairs, seeds, precision; commas"
+    )
     parser.add_argument("--groups", default=",".join(map(str, GROUPS)))
     chosen = parser.parse_args()
     print(machine("synsight", "numpy", "scipy", threads=1))
     groups = [int(one) for one in chosen.groups.split(",")]
     tables = {"shares": share_table, "classes": class_table, "pairs": pair_table, "seeds": seed_table}
+    tables["precision"] = precision_table
     for what in chosen.what.split(","):
         tables[what](chosen.experiments, groups)
 
@@ -108,6 +113,26 @@ def seed_table(experiments: int, groups: list[int]) -> None:
                     f"{100 * found.called:9.1f}",
                     flush=True,
                 )
+
+
+def precision_table(experiments: int, _: list[int]) -> None:
+    """Mean average precision without groups; the truth is the mean over other test sets of the size."""
+    print("mean average precision: share of intervals that hold what other test sets of the size give")
+    for rows, labels, share in ((300, 20, 0.05), (1000, 20, 0.02), (150, 10, 0.2), (1000, 10, 0.2)):
+        others = [mean_average_precision(*ranked(seed, rows, labels, share)) for seed in range(300)]
+        held = 0
+        for number in range(experiments):
+            drawn = ranked(1000 + number, rows, labels, share)
+            found = average_precisions(*drawn, np.arange(rows), resamples=200, seed=number).macro
+            held += found.low <= float(np.mean(others)) <= found.high
+        print(f"  {rows:5} rows, {labels} labels, {share:.0%} of rows each: {held / experiments:.3f}")
+
+
+def ranked(seed: int, rows: int, labels: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [rows, labels] that are 1.2 deviations higher where a label is true, and the truth."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random((rows, labels)) < share
+    return truth * 1.2 + rng.normal(size=truth.shape), truth
 
 
 def coverage(experiments: Iterator[Experiment]) -> float:
