@@ -311,13 +311,18 @@ def test_resized_weights_are_held_once(tmp_path):
     assert module.pretrained_cfg["state_dict"] is None
 
 
-def test_a_folder_of_the_first_format_is_read(tmp_path):
+@pytest.mark.parametrize("written_as", [1, 2])
+def test_a_folder_of_an_older_format_is_read(tmp_path, written_as):
     model = small_model()
     folder = model.save_pretrained(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
-    for key in ("arguments", "interpolation", "resize", "projection_dim", "text", "text_digest"):
+    since = {
+        1: ("arguments", "interpolation", "resize", "projection_dim", "text", "text_digest"),
+        2: ("label_scores", "head_layers", "words", "parts"),
+    }
+    for key in (*since[2], *(since[1] if written_as == 1 else ())):
         del config[key]
-    (folder / "config.json").write_text(json.dumps(config | {"format": 1}))
+    (folder / "config.json").write_text(json.dumps(config | {"format": written_as}))
     assert load(folder).digest == model.digest
 
 

@@ -135,7 +135,7 @@ def test_weights_without_the_head_are_refused(folder, tmp_path):
         ({"std": [1, 1, 0]}, "std must be three numbers, std > 0"),
         ({"crop_fraction": 1e-9}, r"crop_fraction must be in \[0\.1, 1\]"),
         ({"head": "labels"}, "expected 3 label_names"),
-        ({"format": 3}, "written by another version of synsight"),
+        ({"format": 4}, "written by another version of synsight"),
         ({"surprise": 1}, r"missing or unknown: 'surprise'"),
         ({"digest": "000000000000"}, "not those that were saved"),
     ],

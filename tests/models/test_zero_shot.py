@@ -187,7 +187,7 @@ def test_a_foreign_text_tower_is_neither_fetched_nor_built_beyond_all_sizes(tmp_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"projection_dim": -1}, "projection_dim >= 0"),
+        ({"projection_dim": -1}, "projection_dim and words >= 0"),
         ({"projection_dim": 7}, r"tensor 'projection.weight' has shape \[6, 512\]"),
         ({"projection_dim": 0}, "found a tensor 'projection.weight'"),
         ({"text": {}}, r"found a tensor 'text\."),

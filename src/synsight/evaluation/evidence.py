@@ -61,7 +61,7 @@ def check_words(judged: Judged, task: str) -> Model:
         UsageError: It predicts none.
     """
     model = judged.network
-    if model.head is None or model.vocabulary is None:
+    if model.word_head is None or model.vocabulary is None:
         raise UsageError(
             f"{judged.name}: predicts no words, so the task {task} does not apply to it; name a model that "
             "catlip or superclass trained."

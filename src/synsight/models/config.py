@@ -1,7 +1,7 @@
 """What a model folder's config.json says, checked when it is made and when it is read."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -11,9 +11,13 @@ from synsight import files
 from synsight.errors import ConfigError, DataError, ModelError
 from synsight.models.timm_backbone import Stem
 
-FORMAT = 2
-"""Of config.json; raised when an older synsight could misread a newer folder. Format 1 is read, too."""
-NEW_IN_2 = {"arguments", "interpolation", "resize", "projection_dim", "text", "text_digest"}
+FORMAT = 3
+"""Of config.json; raised when an older synsight could misread a newer folder. Older ones are read, too."""
+NEW_IN = {
+    2: {"arguments", "interpolation", "resize", "projection_dim", "text", "text_digest"},
+    3: {"label_scores", "head_layers", "words", "parts"},
+}
+"""What config.json says since a format."""
 LEAST_CROP = 0.1
 """Of `crop_fraction`: less would blow an image up before most of it is cut away."""
 
@@ -50,6 +54,14 @@ class ModelConfig:
     """What the scores of `predict` stand for; None: no head."""
     classes: int = 0
     """C of the head; 0: no head."""
+    label_scores: Literal["softmax", "sigmoid"] = "softmax"
+    """Whether one label is right, or several may be."""
+    head_layers: Sequence[Mapping[str, Any]] = ()
+    """What builds a `FeatureHead`; none: the head is one linear layer."""
+    words: int = 0
+    """V of the head of words that is kept beside a head of labels; 0: there is none."""
+    parts: Sequence[Mapping[str, Any]] = ()
+    """What builds each encoder of an architecture "several"; their features stand side by side."""
     projection_dim: int = 0
     """P of the linear map from features to the space that images share with texts; 0: there is no map."""
     text: Mapping[str, Any] = field(default_factory=dict)
@@ -94,11 +106,12 @@ def read_config(path: Path) -> tuple[ModelConfig, Beside]:
             f"{path}: expected the config of a model folder, found none that can be read ({error})"
         ) from None
     written_as = found.get("format") if isinstance(found, dict) else None
-    if isinstance(found, dict) and "format" in found and written_as not in (1, FORMAT):
+    if isinstance(found, dict) and "format" in found and written_as not in range(1, FORMAT + 1):
         raise ModelError(f"{path}: was written by another version of synsight; update synsight to read it.")
     beside = {one.name for one in fields(Beside)}
     known = {one.name for one in fields(ModelConfig)} | beside | {"format"}
-    known -= NEW_IN_2 if written_as == 1 else set()
+    if isinstance(written_as, int):
+        known -= {name for since, new in NEW_IN.items() if since > written_as for name in new}
     if not isinstance(found, dict) or set(found) != known:
         keys = sorted(known ^ set(found)) if isinstance(found, dict) else []
         raise ModelError(
@@ -109,7 +122,7 @@ def read_config(path: Path) -> tuple[ModelConfig, Beside]:
     extra = {key: found.pop(key) for key in beside & set(found)}
     names = extra["label_names"]
     try:
-        for name in ("mean", "std"):
+        for name in {"mean", "std", "head_layers", "parts"} & set(found):
             found[name] = tuple(found[name])
         config = ModelConfig(**found)
     except (TypeError, ConfigError) as error:
@@ -123,15 +136,15 @@ def read_config(path: Path) -> tuple[ModelConfig, Beside]:
 
 
 def _problem_of(config: Any) -> str | None:
-    for name in ("image_size", "embedding_dim", "classes", "projection_dim"):
+    for name in ("image_size", "embedding_dim", "classes", "projection_dim", "words"):
         if not isinstance(getattr(config, name), int) or isinstance(getattr(config, name), bool):
             return f"{name} must be an integer; got {getattr(config, name)!r}"
     if not 1 <= config.image_size <= 4096:
         return f"image_size must be in 1..4096; got {config.image_size}"
-    if config.embedding_dim < 1 or min(config.classes, config.projection_dim) < 0:
+    if config.embedding_dim < 1 or min(config.classes, config.projection_dim, config.words) < 0:
         return (
-            "embedding_dim must be >= 1, classes and projection_dim >= 0; "
-            f"got {config.embedding_dim}, {config.classes} and {config.projection_dim}"
+            "embedding_dim must be >= 1, classes, projection_dim and words >= 0; got "
+            f"{config.embedding_dim}, {config.classes}, {config.projection_dim} and {config.words}"
         )
     for name in ("encoder", "method", "package_version"):
         if not isinstance(getattr(config, name), str):
@@ -149,6 +162,13 @@ def _problem_of(config: Any) -> str | None:
             "head must be 'words' or 'labels' with classes, or null without; "
             f"got {config.head!r} and {config.classes}"
         )
+    if config.label_scores not in ("softmax", "sigmoid"):
+        return f"label_scores must be softmax or sigmoid; got {config.label_scores!r}"
+    for name in ("head_layers", "parts"):
+        if not isinstance(getattr(config, name), list | tuple):
+            return f"{name} must be a list; got {getattr(config, name)!r}"
+    if config.head != "labels" and (config.head_layers or (config.words and config.head is not None)):
+        return f"head_layers and words stand beside a head of labels; the head is {config.head!r}"
     for name in ("arguments", "text", "trained_on"):
         if not isinstance(getattr(config, name), Mapping):
             return f"{name} must be an object; got {getattr(config, name)!r}"

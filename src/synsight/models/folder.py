@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,13 +13,12 @@ from synsight.errors import ModelError
 from synsight.language.vocabulary import Vocabulary
 from synsight.models.backbones import RANDOM, build_backbone, check_name, embedding_dim, tensor_shapes
 from synsight.models.config import ModelConfig, read_config
-from synsight.models.saved import TRAINED_ON, Model
+from synsight.models.feature_head import FeatureHead, head_width
+from synsight.models.folder_writing import CONFIG, TEXT, TRAINED_ON, VOCABULARY, WEIGHTS
+from synsight.models.saved import Model
+from synsight.models.several import build_several
 from synsight.models.text_side import TextSide, rebuild_text_side
 from synsight.models.weights import digest_of, load_weights
-
-WEIGHTS = "model.safetensors"
-TEXT = "text."
-"""What the names of the text half's tensors begin with."""
 
 
 def load_folder(folder: Path) -> Model:
@@ -28,46 +28,44 @@ def load_folder(folder: Path) -> Model:
         ModelError: The folder's files are not whole, not of one model, or not safe to read.
         MissingDependency: It needs a package that is not installed.
     """
-    config, beside = read_config(folder / "config.json")
-    # Never a "hf-hub:" or "local-dir:" from a foreign file, nor weights by an open_clip tag: they would be
-    # fetched, and some of them unpickled.
-    check_name(config.encoder.removeprefix(RANDOM))
+    config, beside = read_config(folder / CONFIG)
     with torch.device("meta"):
-        skeleton = build_backbone(
-            config.encoder, image_size=config.image_size, stem=config.stem, arguments=config.arguments
-        )
-    expected = tensor_shapes(skeleton, prefix="encoder.")
-    if embedding_dim(skeleton) != config.embedding_dim:
+        skeletons = _parts(config)
+    if embedding_dim(skeletons["encoder"]) != config.embedding_dim:
         raise ModelError(
-            f"{folder / 'config.json'}: embedding_dim is {config.embedding_dim}, but {config.encoder} has "
-            f"{embedding_dim(skeleton)}; copy the model folder again."
+            f"{folder / CONFIG}: embedding_dim is {config.embedding_dim}, but {config.encoder} has "
+            f"{embedding_dim(skeletons['encoder'])}; copy the model folder again."
         )
-    if config.head is not None:
-        expected |= {"head.weight": (config.classes, config.embedding_dim), "head.bias": (config.classes,)}
-    if config.projection_dim:
-        expected |= {"projection.weight": (config.projection_dim, config.embedding_dim)}
+    if head_width(skeletons.get("head"), config.embedding_dim) != config.classes:
+        raise ModelError(
+            f"{folder / CONFIG}: speaks of {config.classes} classes, but its head gives another number of "
+            "scores; copy the model folder again."
+        )
+    expected = {
+        key: shape
+        for name, part in skeletons.items()
+        for key, shape in tensor_shapes(part, prefix=f"{name}.").items()
+    }
     weights = load_weights(
         folder / WEIGHTS, expected=expected, ignore=lambda name: bool(config.text) and name.startswith(TEXT)
     )
     with torch.random.fork_rng(devices=[]):
-        encoder = build_backbone(
-            config.encoder, image_size=config.image_size, stem=config.stem, arguments=config.arguments
-        ).eval()
-        head = None if config.head is None else nn.Linear(config.embedding_dim, config.classes)
-        projection = None
-        if config.projection_dim:
-            projection = nn.Linear(config.embedding_dim, config.projection_dim, bias=False)
-    for name, part in (("encoder.", encoder), ("head.", head), ("projection.", projection)):
-        if part is not None:
-            part.load_state_dict(
-                {key.removeprefix(name): value for key, value in weights.items() if key.startswith(name)}
-            )
+        parts = _parts(config)
+    for name, part in parts.items():
+        part.load_state_dict(
+            {
+                key.removeprefix(f"{name}."): value
+                for key, value in weights.items()
+                if key.startswith(f"{name}.")
+            }
+        )
     model = Model(
-        encoder,
+        parts["encoder"].eval(),
         config,
-        head=head,
-        projection=projection,
-        vocabulary=Vocabulary.load(folder / "vocabulary.parquet") if config.head == "words" else None,
+        head=parts.get("head"),
+        word_head=parts.get("word_head"),
+        projection=parts.get("projection"),
+        vocabulary=Vocabulary.load(folder / VOCABULARY) if config.head == "words" or config.words else None,
         label_names=beside.label_names,
         text=partial(_load_text, folder, config, beside.text_digest) if config.text else None,
         trained_rows=_trained_rows(folder, config),
@@ -75,6 +73,29 @@ def load_folder(folder: Path) -> Model:
     )
     _check_digest(folder, found=model.digest, expected=beside.digest)
     return model
+
+
+def _parts(config: ModelConfig) -> dict[str, Any]:
+    """What has weights, by the names under which they are saved."""
+    dim, parts = config.embedding_dim, dict[str, Any]()
+    if config.parts:
+        parts["encoder"] = build_several(config.parts)
+    else:
+        # Never a "hf-hub:" or "local-dir:" from a foreign file, nor weights by an open_clip tag: they would
+        # be fetched, and some of them unpickled.
+        check_name(config.encoder.removeprefix(RANDOM))
+        parts["encoder"] = build_backbone(
+            config.encoder, image_size=config.image_size, stem=config.stem, arguments=config.arguments
+        )
+    if config.head_layers:
+        parts["head"] = FeatureHead.from_spec(config.head_layers)
+    elif config.head is not None:
+        parts["head"] = nn.Linear(dim, config.classes)
+    if config.words:
+        parts["word_head"] = nn.Linear(dim, config.words)
+    if config.projection_dim:
+        parts["projection"] = nn.Linear(dim, config.projection_dim, bias=False)
+    return parts
 
 
 def _trained_rows(folder: Path, config: ModelConfig) -> Callable[[], TrainedRows] | None:

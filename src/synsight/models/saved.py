@@ -5,33 +5,28 @@ MODEL/      config.json, model.safetensors, vocabulary.parquet (if it has words)
             trained_on.parquet (hashes of the images it was trained on, where they are known)
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
-from synsight import files
-from synsight.data.images import decode_image
 from synsight.data.trained_rows import NOTHING, TrainedRows
-from synsight.data.views import Pixels, normalise, plain_view
-from synsight.errors import ModelError, ShapeError
+from synsight.data.views import normalise
+from synsight.errors import ModelError
 from synsight.language.vocabulary import Vocabulary
-from synsight.models.card import model_card
-from synsight.models.config import Beside, ModelConfig, write_config
+from synsight.models.config import ModelConfig
+from synsight.models.feature_head import FeatureHead, head_width
+from synsight.models.folder_writing import write_folder
+from synsight.models.preparing import Images, prepared
 from synsight.models.text_side import TEMPLATES, TextSide
-from synsight.models.weights import digest_of, save_weights
-
-TRAINED_ON = "trained_on.parquet"
-
-Images = Sequence[Image.Image] | Sequence[bytes] | NDArray[np.uint8]
-"""PIL images, encoded images as bytes, or uint8 [N, H, W, 3]."""
+from synsight.models.weights import digest_of
 
 
 class Model:
@@ -40,10 +35,12 @@ class Model:
     Attributes:
         encoder: A plain module of timm's or open_clip's, [B, 3, S, S] -> [B, D].
         config: How to build, feed and read it.
-        head: Linear from features to scores; None: the model only embeds.
+        head: From features to scores; None: the model only embeds.
+        word_head: Linear from features to scores of words: the head itself, or one kept beside a head of
+            labels, so that a label's evidence has names; None: the model knows no words.
         projection: Linear without bias from features to the space shared with texts, [B, D] -> [B, P];
             None: the features are in that space, or there is none.
-        vocabulary: Names of the scores when `config.head` is "words".
+        vocabulary: Names of the scores of `word_head`.
         label_names: Names of the scores when `config.head` is "labels".
         name: What the user calls it.
 
@@ -57,7 +54,8 @@ class Model:
         encoder: nn.Module,
         config: ModelConfig,
         *,
-        head: nn.Linear | None = None,
+        head: nn.Linear | FeatureHead | None = None,
+        word_head: nn.Linear | None = None,
         projection: nn.Linear | None = None,
         vocabulary: Vocabulary | None = None,
         label_names: list[str] | None = None,
@@ -66,6 +64,7 @@ class Model:
         name: str = "",
     ) -> None:
         self.encoder, self.config, self.head, self.projection = encoder, config, head, projection
+        self.word_head = head if config.head == "words" and isinstance(head, nn.Linear) else word_head
         self.vocabulary, self.label_names = vocabulary, label_names
         self._text, self._trained_rows = text, trained_rows
         if isinstance(text, TextSide):
@@ -74,7 +73,7 @@ class Model:
             told = {**config.trained_on, "images": trained_rows.digest}
             self.config = config = replace(config, trained_on=told)
         self.name = name or config.encoder
-        _check_head(config, head, vocabulary, label_names)
+        _check_head(self)
         if config.text and text is None:
             raise ModelError(
                 f"{self.name}: the config speaks of a text tower, found none; give both or none."
@@ -95,22 +94,45 @@ class Model:
         return self._map(images, self.features, self.config.embedding_dim, batch_size)
 
     def predict(self, images: Images, *, batch_size: int = 256) -> NDArray[np.float32]:
-        """Probabilities, float32 [N, C]: of each word by itself (sigmoid), or of the labels against each
-        other (softmax).
+        """Probabilities, float32 [N, C]: of each word by itself (sigmoid), of the labels against each other
+        (softmax), or of each of several labels by itself, as `config.label_scores` says.
 
         Raises:
             ModelError: The model has no head.
         """
         self._need_head()
-        return self._map(images, self._probabilities, self.config.classes, batch_size)
+
+        def compute(pixels: Tensor) -> Tensor:
+            return self.probabilities(self.features(pixels))
+
+        return self._map(images, compute, self.config.classes, batch_size)
+
+    def word_probabilities(self, images: Images, *, batch_size: int = 256) -> NDArray[np.float32]:
+        """Probability of each word by itself, float32 [N, V], in the order of `vocabulary`.
+
+        Raises:
+            ModelError: The model knows no words.
+        """
+
+        def compute(pixels: Tensor) -> Tensor:
+            return self.word_logits(self.features(pixels)).sigmoid()
+
+        words = 0 if self.word_head is None else self.word_head.out_features
+        return self._map(images, compute, words, batch_size)
 
     def words(self, images: Images, *, top: int = 5) -> list[list[tuple[str, float]]]:
-        """What the model sees in each image: its likeliest words (or labels) with their probabilities,
-        likeliest first.
+        """What the model sees in each image: its likeliest words with their probabilities, likeliest first;
+        the labels where it knows no words.
+
+        Raises:
+            ModelError: The model has no head.
         """
-        names = self.class_names
+        if self.word_head is not None and self.vocabulary is not None:
+            names, rows = self.vocabulary.names, self.word_probabilities(images)
+        else:
+            names, rows = self.class_names, self.predict(images)
         answers = []
-        for row in self.predict(images):
+        for row in rows:
             best = np.argsort(-row, kind="stable")[:top]
             answers.append([(names[number], float(row[number])) for number in best])
         return answers
@@ -189,6 +211,11 @@ class Model:
         return self._trained_rows
 
     @property
+    def knows_trained_rows(self) -> bool:
+        """Whether the list of the images it was trained on is kept with it."""
+        return self._trained_rows is not None
+
+    @property
     def class_names(self) -> list[str]:
         """Readable names of the C scores, unique.
 
@@ -196,7 +223,7 @@ class Model:
             ModelError: The model has no head.
         """
         self._need_head()
-        if self.vocabulary is not None:
+        if self.config.head == "words" and self.vocabulary is not None:
             return self.vocabulary.names
         return list(self.label_names or ())
 
@@ -205,7 +232,7 @@ class Model:
         """12 hex digits that stand for these weights with this architecture and preprocessing; taken anew
         each time. A text tower does not count: it changes nothing about images.
         """
-        return digest_of(self._image_state(), settings=self._beside_the_weights())
+        return digest_of(self.image_state(), settings=self._beside_the_weights())
 
     @property
     def device(self) -> torch.device:
@@ -219,16 +246,12 @@ class Model:
         return self
 
     def pixels(self, images: Images) -> Tensor:
-        """Decoded, resized and cropped as in evaluation: uint8 [N, 3, S, S] in channels-last order."""
-        if isinstance(images, np.ndarray) and (
-            images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8
-        ):
-            raise ShapeError(
-                f"expected images as uint8 [N, H, W, 3]; got {images.dtype} {list(images.shape)}."
-            )
-        if not len(images):
-            return torch.empty(0, 3, self.config.image_size, self.config.image_size, dtype=torch.uint8)
-        return torch.from_numpy(np.stack([self._pixels_of(image) for image in images])).permute(0, 3, 1, 2)
+        """Decoded, resized and cropped as in evaluation: uint8 [N, 3, S, S] in channels-last order.
+
+        Raises:
+            ImageError, ShapeError: As `embed`.
+        """
+        return prepared(images, self.config)
 
     def features(self, pixels: Tensor) -> Tensor:
         """uint8 [B, 3, S, S] -> float32 [B, D], without gradient, in evaluation mode."""
@@ -246,6 +269,93 @@ class Model:
         projections: Tensor = self.projection(features)
         return projections
 
+    def scores(self, features: Tensor) -> Tensor:
+        """Features [B, D] -> what `probabilities` are made of, [B, C], without gradient.
+
+        Raises:
+            ModelError: The model has no head.
+        """
+        self._need_head()
+        assert self.head is not None
+        with torch.inference_mode():
+            scores: Tensor = self.head(features.to(self.device))
+        return scores
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        """Features [B, D] -> probabilities [B, C], as in `predict`.
+
+        Raises:
+            ModelError: The model has no head.
+        """
+        scores = self.scores(features)
+        alone = self.config.head == "words" or self.config.label_scores == "sigmoid"
+        return scores.sigmoid() if alone else scores.softmax(dim=1)
+
+    def word_logits(self, features: Tensor) -> Tensor:
+        """Features [B, D] -> log-odds of each word, [B, V], without gradient.
+
+        Raises:
+            ModelError: The model knows no words.
+        """
+        if self.word_head is None:
+            raise ModelError(
+                f"{self.name}: knows no words; use a model that catlip or superclass trained, or one adapted "
+                "from it."
+            )
+        with torch.inference_mode():
+            logits: Tensor = self.word_head(features.to(self.device))
+        return logits
+
+    def adapted(
+        self,
+        head: nn.Linear | FeatureHead,
+        label_names: Sequence[str],
+        *,
+        method: str,
+        label_scores: Literal["softmax", "sigmoid"] = "softmax",
+        trained_on: Mapping[str, object] | None = None,
+        trained_rows: TrainedRows = NOTHING,
+        name: str = "",
+    ) -> "Model":
+        """The same encoder with a head of labels; what it knew of words, texts and their space stays.
+
+        Args:
+            head: From features [B, D] to a score for each label.
+            label_names: C names, unique.
+            method: How the head was made, as `adapt:logistic`; the encoder's own stands before it.
+            label_scores: Whether one label is right (softmax) or several may be (sigmoid).
+            trained_on: What the head learnt from, kept beside what the encoder learnt from; JSON values.
+            trained_rows: The images the head learnt from; they join those of the encoder.
+            name: What the user calls it; "": as this one.
+
+        Raises:
+            ModelError: Head, names and features do not fit together.
+        """
+        layers = tuple(head.spec) if isinstance(head, FeatureHead) else ()
+        learnt = dict(self.config.trained_on) | ({} if trained_on is None else {"head": dict(trained_on)})
+        config = replace(
+            self.config,
+            method=f"{self.config.method} + {method}",
+            head="labels",
+            classes=len(label_names),
+            label_scores=label_scores,
+            head_layers=layers,
+            words=0 if self.word_head is None else self.word_head.out_features,
+            trained_on=learnt,
+        )
+        return Model(
+            self.encoder,
+            config,
+            head=head,
+            word_head=self.word_head,
+            projection=self.projection,
+            vocabulary=self.vocabulary,
+            label_names=list(label_names),
+            text=self._text,
+            trained_rows=trained_rows.with_earlier(self.trained_rows),
+            name=name or self.name,
+        )
+
     def save_pretrained(self, folder: str | Path, *, with_text: bool = True) -> Path:
         """Write the model folder, whole or not at all; an older model there is replaced.
 
@@ -257,41 +367,7 @@ class Model:
             ModelError: The folder holds something that is no model, or the text half cannot be read.
             StorageError: The disk refused.
         """
-        folder = Path(folder)
-        if (
-            folder.exists()
-            and not (folder / "config.json").exists()
-            and (not folder.is_dir() or any(folder.iterdir()))
-        ):
-            raise ModelError(
-                f"{folder}: expected a model folder or a new one, found other files; choose another folder."
-            )
-        state, digest, text_digest = self._image_state(), self.digest, ""
-        config = replace(self.config, text={})
-        if with_text and self._text is not None:
-            config = replace(config, text=self.text.settings)
-            text = {f"text.{name}": value for name, value in self.text.state_dict().items()}
-            state, text_digest = state | text, digest_of(text, settings=dict(config.text))
-        with files.replacing(folder) as temporary:
-            temporary.mkdir()
-            save_weights(temporary / "model.safetensors", state)
-            write_config(
-                temporary / "config.json",
-                config,
-                Beside(digest=digest, text_digest=text_digest, label_names=self.label_names),
-            )
-            files.write_text(temporary / "README.md", model_card(config, name=folder.name, digest=digest))
-            if self.vocabulary is not None:
-                self.vocabulary.save(temporary / "vocabulary.parquet")
-            if self._trained_rows is not None and self.trained_rows is not None:
-                self.trained_rows.save(temporary / TRAINED_ON)
-        return folder
-
-    def _probabilities(self, pixels: Tensor) -> Tensor:
-        assert self.head is not None
-        with torch.inference_mode():
-            scores: Tensor = self.head(self.features(pixels))
-            return scores.sigmoid() if self.config.head == "words" else scores.softmax(dim=1)
+        return write_folder(self, Path(folder), with_text=with_text)
 
     def _map(
         self, images: Images, compute: Callable[[Tensor], Tensor], width: int, batch_size: int
@@ -302,20 +378,8 @@ class Model:
             rows[part] = compute(self.pixels(images[part])).cpu().numpy()
         return rows
 
-    def _pixels_of(self, image: Image.Image | bytes | Pixels) -> Pixels:
-        if isinstance(image, bytes):
-            image = decode_image(image)
-        elif isinstance(image, np.ndarray):
-            image = Image.fromarray(image)
-        return plain_view(
-            image if image.mode == "RGB" else image.convert("RGB"),
-            image_size=self.config.image_size,
-            crop_fraction=self.config.crop_fraction,
-            interpolation=self.config.interpolation,
-            squash=self.config.resize == "squash",
-        )
-
-    def _image_state(self) -> dict[str, Tensor]:
+    def image_state(self) -> dict[str, Tensor]:
+        """All weights but those of the text half, by the names under which they are saved."""
         return {
             f"{name}.{key}": tensor
             for name, part in self._parts().items()
@@ -325,6 +389,8 @@ class Model:
     def _parts(self) -> dict[str, nn.Module]:
         """What has weights, by the names under which they are saved."""
         parts = {"encoder": self.encoder, "head": self.head, "projection": self.projection}
+        if self.config.head != "words":
+            parts["word_head"] = self.word_head
         return {name: part for name, part in parts.items() if part is not None}
 
     def _beside_the_weights(self) -> list[object]:
@@ -340,6 +406,10 @@ class Model:
             list(config.std),
             config.crop_fraction,
         ]
+        if config.parts:
+            settings.append([dict(part) for part in config.parts])
+        if config.head_layers or config.label_scores != "softmax":
+            settings.append([[dict(layer) for layer in config.head_layers], config.label_scores])
         # What came later counts only where it is used, so that older models keep their digest.
         later = {
             "arguments": dict(config.arguments),
@@ -366,14 +436,27 @@ class Model:
             self.encoder.train(training)
 
 
-def _check_head(
-    config: ModelConfig, head: nn.Linear | None, vocabulary: Vocabulary | None, label_names: list[str] | None
-) -> None:
-    scores = 0 if head is None else head.out_features
-    names = {"words": len(vocabulary or ()), "labels": len(label_names or ()), None: 0}[config.head]
+def _check_head(model: Model) -> None:
+    config, head = model.config, model.head
+    built = list(config.head_layers)
+    has_layers = isinstance(head, FeatureHead)
+    if (head.spec if isinstance(head, FeatureHead) else []) != built:
+        raise ModelError(
+            f"{model.name}: the config speaks of a head of {len(built)} layers, found "
+            f"{'others' if has_layers else 'one linear layer or none'}; the two must agree."
+        )
+    scores = head_width(head, config.embedding_dim)
+    words = len(model.vocabulary or ())
+    names = {"words": words, "labels": len(model.label_names or ()), None: 0}[config.head]
     if not scores == names == config.classes:
         raise ModelError(
-            f"{config.encoder}: the config speaks of {config.classes} classes "
-            f"({config.head or 'no head'}), the head has "
-            f"{scores} and there are {names} names; the three must agree."
+            f"{model.name}: the config speaks of {config.classes} classes ({config.head or 'no head'}), the "
+            f"head has {scores} and there are {names} names; the three must agree."
+        )
+    kept = 0 if model.word_head is None else model.word_head.out_features
+    expected = config.classes if config.head == "words" else config.words
+    if not kept == expected == words:
+        raise ModelError(
+            f"{model.name}: the config speaks of {expected} words, the head of words has {kept} and there "
+            f"are {words} names; the three must agree."
         )

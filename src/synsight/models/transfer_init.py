@@ -61,7 +61,7 @@ def transfer_init(
     the released code, and the paper does not say which similarity is enough, nor what becomes of biases and
     ties.
     """
-    if model.head is None or model.vocabulary is None:
+    if model.word_head is None or model.vocabulary is None:
         raise ModelError(
             f"{model.name}: Transfer Init needs a model with a head over words; use one that catlip or "
             "superclass trained."
@@ -78,7 +78,7 @@ def transfer_init(
         )
     )
     found = [[part for _ in some for part in next(parts_of_names)] for some in names]
-    weight, bias = _rows(model.head.weight), _rows(model.head.bias)
+    weight, bias = _rows(model.word_head.weight), _rows(model.word_head.bias)
     start = random_start(len(names), weight.shape[1], seed=seed)
     known = [number for number, parts in enumerate(found) if parts]
     for number in known:

@@ -8,7 +8,7 @@ from synsight import files
 from synsight.data.trained_models import note_model
 from synsight.data.trained_rows import TrainedRows, trained_rows
 from synsight.errors import DataError, StorageError
-from synsight.models.saved import TRAINED_ON
+from synsight.models.folder_writing import TRAINED_ON
 from synsight.training.job import Job
 from synsight.training.run_folder import LOG, RunFolder
 

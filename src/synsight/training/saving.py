@@ -46,7 +46,7 @@ def save_model(folder: RunFolder, job: Job) -> None:
         projection=projection,
         text=text,
         trained_rows=trained,
-        vocabulary=job.vocabulary,
+        vocabulary=job.vocabulary if kind == "words" else None,
         label_names=job.data.label_names if kind == "labels" else None,
     )
     model.save_pretrained(folder.model)

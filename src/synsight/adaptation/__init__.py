@@ -1,0 +1,1 @@
+"""Few-label estimators over frozen embeddings, in one scikit-learn shape."""

@@ -1,0 +1,1 @@
+"""A model put into use: exported, served, watched."""
