@@ -8,9 +8,11 @@ from synsight.objectives.clip import clip_loss
 from synsight.objectives.grad_cache import backward_in_parts
 from synsight.objectives.idf_softmax import idf_softmax, weighted_rows
 from synsight.objectives.nt_xent import nt_xent
+from synsight.objectives.pairwise_bce import pairwise_bce, same_class, semi_hard_negatives, shared_labels
 from synsight.objectives.siglip import siglip_loss
 from synsight.objectives.simsiam import negative_cosine
 from synsight.objectives.sparse_bce import labelled_rows, sparse_bce
+from synsight.objectives.supervised_contrastive import supervised_contrastive
 from synsight.objectives.tiled import tiled_clip_loss, tiled_nt_xent, tiled_siglip_loss, tiled_xclr_loss
 from synsight.objectives.xclr import xclr_loss
 
@@ -24,6 +26,11 @@ __all__ = [
     "labelled_rows",
     "idf_softmax",
     "weighted_rows",
+    "pairwise_bce",
+    "supervised_contrastive",
+    "same_class",
+    "shared_labels",
+    "semi_hard_negatives",
     "tiled_nt_xent",
     "tiled_clip_loss",
     "tiled_siglip_loss",
