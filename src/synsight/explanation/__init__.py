@@ -1,9 +1,10 @@
 """Why a model answers as it does: named evidence, contributions of words, where, like what, why not.
 
-    from synsight.explanation import Explainer
     explainer = Explainer(model, reference=catalog)        # or reference=None
-    record = explainer.explain(image, words=5, heat=True, locale="en")   # PIL image or encoded bytes
-    record.as_json()                                       # plain values; pictures are data URLs of PNG
+    record = explainer.explain(image, words=5, heat=True, locale="en")   # a PIL image or encoded bytes
+    record.as_json()
+
+gives plain values; pictures are data URLs.
 """
 
 from importlib import import_module
