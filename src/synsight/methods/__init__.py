@@ -6,6 +6,7 @@
 from synsight.methods.base import Method, Need, Rows, StepLoss
 from synsight.methods.catlip import CatLIP, CatLIPConfig
 from synsight.methods.clip import CLIP, CLIPConfig
+from synsight.methods.distill import Distill, DistillConfig
 from synsight.methods.lgsimclr import LGSimCLR, LGSimCLRConfig
 from synsight.methods.lgsimsiam import LGSimSiam, LGSimSiamConfig
 from synsight.methods.lgslip import LGSLIP, LGSLIPConfig
@@ -30,6 +31,7 @@ MethodConfig = (
     | SuperClassConfig
     | SuperCLIPConfig
     | SupervisedConfig
+    | DistillConfig
 )
 
 METHODS: dict[str, type[Method]] = {
@@ -47,8 +49,19 @@ METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,
 }
 
+TAUGHT: dict[str, type[Method]] = {"distill": Distill}
+"""Methods that need another model to learn from, so that no recipe names them by itself."""
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method by the name in its config."""
+    return METHODS[name] if name in METHODS else TAUGHT[name]
+
+
 __all__ = [
     "METHODS",
+    "TAUGHT",
+    "method_class",
     "Method",
     "MethodConfig",
     "Need",
@@ -78,4 +91,6 @@ __all__ = [
     "SuperCLIPConfig",
     "Supervised",
     "SupervisedConfig",
+    "Distill",
+    "DistillConfig",
 ]

@@ -8,12 +8,15 @@ not fit in memory be represented in parts and still be compared whole (GradCache
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from synsight.data.batches import Batch
 from synsight.distributed import World
+
+if TYPE_CHECKING:
+    from synsight.models import Model
 
 Need = Literal["words", "label", "tokens", "caption_embedding", "neighbours"]
 """What a method may ask of the catalog besides the images."""
@@ -102,6 +105,10 @@ class Method(nn.Module, ABC):
     def after_step(self) -> None:
         """What has to be put right after the optimiser moved the weights."""
         return
+
+    def completed(self, model: "Model") -> "Model":
+        """What is saved of the run, given the encoder with the parts that the config speaks of."""
+        return model
 
     def text_embeddings(self, texts: Sequence[str]) -> Tensor | None:
         """Texts in the space of `image_embeddings`, unit length, [C, P]; None: the method reads no text."""

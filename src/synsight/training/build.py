@@ -12,7 +12,7 @@ from synsight.data.training_data import Tokenise, TrainingData
 from synsight.errors import DataError
 from synsight.language.embedding import caption_embeddings
 from synsight.language.vocabulary import Vocabulary, load_vocabulary
-from synsight.methods import METHODS, Method
+from synsight.methods import Method, method_class
 from synsight.methods.image_text import ImageText
 from synsight.models import StartingEncoder, build_start, embedding_dim
 from synsight.models.text import build_text_tower
@@ -43,7 +43,7 @@ def build_language(config: RunConfig, catalog: Catalog) -> Language:
         DataError: The catalog has no such vocabulary.
         ModelError: The text encoder is unknown.
     """
-    needs = METHODS[config.method.name].needs(config.method)
+    needs = method_class(config.method.name).needs(config.method)
     text_encoder: Any = None
     made_from = caption_embeddings(catalog) if "caption_embedding" in needs else None
     if "tokens" in needs:
@@ -84,16 +84,18 @@ def build_method(config: RunConfig, start: StartingEncoder, data: TrainingData, 
         DataError: There are too few classes to learn.
         ModelError: The head's first rows are for other labels or features.
     """
-    kind: Callable[..., Method] = METHODS[config.method.name]  # each class takes what it needs
-    needs = METHODS[config.method.name].needs(config.method)
+    kind: Callable[..., Method] = method_class(config.method.name)  # each class takes what it needs
+    needs = method_class(config.method.name).needs(config.method)
     parts: dict[str, Any] = {}
     if needs & {"words", "label"}:
         parts["num_classes"] = _num_classes(config, data, language)
+    if config.method.name == "distill":
+        parts |= {"mean": start.mean, "std": start.std}
     if "label" in needs:
         parts |= _label_parts(config, start, data)
     if "tokens" in needs:
         parts["text_encoder"] = language.text_encoder
-    if "caption_embedding" in needs and issubclass(METHODS[config.method.name], ImageText):
+    if "caption_embedding" in needs and issubclass(method_class(config.method.name), ImageText):
         parts |= {"caption_dim": data.caption_dim, "caption_encoder": language.caption_encoder}
     encoder = start.module.train()
     method = kind(encoder, embedding_dim=embedding_dim(encoder), config=config.method, **parts)

@@ -9,7 +9,7 @@ import yaml
 from synsight import files
 from synsight.data.views import ViewsConfig
 from synsight.errors import ConfigError, near_names
-from synsight.methods import METHODS, MethodConfig
+from synsight.methods import MethodConfig, method_class
 from synsight.training.levers import LeversConfig
 from synsight.training.monitor_config import MonitorConfig, StoppingConfig
 from synsight.training.settings import from_plain, to_plain
@@ -164,7 +164,7 @@ class RunConfig:
         _check(self.steps is None or self.steps > 0, "steps must be at least 1 or none", self.steps)
         _check(self.batch_size > 1, "batch_size must be at least 2", self.batch_size)
         _check(self.workers is None or self.workers >= 0, "workers must be at least 0 or none", self.workers)
-        method = METHODS[self.method.name]
+        method = method_class(self.method.name)
         _check(
             self.views.count == method.num_views,
             f"views.count must be {method.num_views} for {self.method.name}",

@@ -19,7 +19,7 @@ from synsight.data.training_data import TrainingData
 from synsight.distributed import World
 from synsight.errors import ConfigError
 from synsight.language.vocabulary import Vocabulary
-from synsight.methods import METHODS, Method
+from synsight.methods import Method, method_class
 from synsight.models import StartingEncoder
 from synsight.training.build import build_encoder, build_language, build_method, sizes_of
 from synsight.training.config import RunConfig
@@ -138,7 +138,7 @@ def prepare(
         ModelError: The encoder is unknown.
     """
     positions = None if rows is None else np.unique(np.asarray(rows, dtype=np.int64))
-    needs = METHODS[config.method.name].needs(config.method)
+    needs = method_class(config.method.name).needs(config.method)
     language = build_language(config, catalog)
     start = build_encoder(config)
     data = TrainingData(

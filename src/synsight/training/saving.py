@@ -49,7 +49,7 @@ def save_model(folder: RunFolder, job: Job) -> None:
         vocabulary=job.vocabulary if kind == "words" else None,
         label_names=job.data.label_names if kind == "labels" else None,
     )
-    model.save_pretrained(folder.model)
+    job.method.completed(model).save_pretrained(folder.model)
     note_in_catalog(folder, job, trained)
 
 

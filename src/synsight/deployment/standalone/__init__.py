@@ -1,0 +1,1 @@
+"""Programs that `export` puts beside the files it writes: each runs without synsight."""
