@@ -48,7 +48,8 @@ class Linear(Layer):
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None = None) -> "Linear":
         """With the given weight [outputs, inputs] and bias [outputs]."""
-        layer = cls(weight.shape[1], weight.shape[0], bias is not None)
+        with torch.random.fork_rng(devices=[]):  # the numbers drawn here are replaced below
+            layer = cls(weight.shape[1], weight.shape[0], bias is not None)
         with torch.no_grad():
             layer.map.weight.copy_(weight)
             if bias is not None:
