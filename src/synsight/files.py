@@ -55,6 +55,34 @@ def write_bytes(path: Path, data: bytes) -> None:
         _write_all(file, data)
 
 
+def write_secret(path: Path, data: bytes) -> None:
+    """Replace `path` by a key or token that its owner alone may read (mode 0600), atomically and durably.
+
+    The file has this mode before a byte stands in it.
+
+    Raises:
+        StorageError: The disk refused; the former file, if any, is untouched.
+    """
+    with replacing(path, needed_bytes=len(data)) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            _write_all(file, data)
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that its owner alone may enter (mode 0700), for images and texts of people.
+
+    A folder that is there keeps its mode: whoever made it has chosen it.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in UTF-8, atomically and durably."""
     write_bytes(path, text.encode())

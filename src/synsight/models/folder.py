@@ -15,6 +15,7 @@ from synsight.models.backbones import RANDOM, build_backbone, check_name, embedd
 from synsight.models.config import ModelConfig, read_config
 from synsight.models.feature_head import FeatureHead, head_width
 from synsight.models.folder_writing import CONFIG, TEXT, TRAINED_ON, VOCABULARY, WEIGHTS
+from synsight.models.manifest import check_manifest, has_manifest
 from synsight.models.saved import Model
 from synsight.models.several import build_several
 from synsight.models.text_side import TextSide, rebuild_text_side
@@ -22,12 +23,14 @@ from synsight.models.weights import digest_of, load_weights
 
 
 def load_folder(folder: Path) -> Model:
-    """The model that `save_pretrained` wrote.
+    """The model that `save_pretrained` wrote; a manifest in the folder must name every byte of it.
 
     Raises:
         ModelError: The folder's files are not whole, not of one model, or not safe to read.
         MissingDependency: It needs a package that is not installed.
     """
+    if has_manifest(folder):
+        check_manifest(folder)
     config, beside = read_config(folder / CONFIG)
     with torch.device("meta"):
         skeletons = _parts(config)
