@@ -8,16 +8,24 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError, Parameter
 
 from synsight.cli import (
+    adapt,
     audit,
+    card,
     catalog,
     compare,
+    distill,
     embed,
     evaluate,
+    explain,
+    export,
     ingest,
+    monitor,
     pilot,
     pretrain,
     repair,
     sample,
+    serve,
+    slices,
     sweep,
     words,
 )
@@ -48,14 +56,22 @@ app = App(
 app.command(pilot.pilot, sort_key=1, usage=pilot.USAGE)
 app.command(sample.sample, sort_key=2)
 app.command(ingest.ingest, sort_key=3)
-app.command(repair.repair, sort_key=3.4)
 app.command(audit.audit, sort_key=3.2)
+app.command(repair.repair, sort_key=3.4)
 app.command(words.words, sort_key=4)
 app.command(pretrain.pretrain, sort_key=5, usage=pretrain.USAGE)
 app.command(embed.embed, sort_key=6)
 app.command(evaluate.evaluate, sort_key=7)
-app.command(compare.compare, sort_key=7.5)
 app.command(sweep.sweep, sort_key=7, usage=sweep.USAGE)
+app.command(compare.compare, sort_key=7.5)
+app.command(adapt.adapt, sort_key=8)
+app.command(explain.explain, sort_key=8.1)
+app.command(slices.slices, sort_key=8.2)
+app.command(card.card, sort_key=8.3)
+app.command(export.export, sort_key=9)
+app.command(distill.distill, sort_key=9.1)
+app.command(serve.serve, sort_key=9.2)
+app.command(monitor.monitor, sort_key=9.3)
 app.command(catalog.app)
 
 
@@ -66,11 +82,12 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: The words after `synsight`; None: this process's.
 
     Returns:
-        Exit code: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted.
+        Exit code: 0 done, 1 an error the user can mend, 2 wrong usage, 3 drift (`monitor`), 130
+        interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        answer = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{_one_line(error)} (see `synsight {_verb(arguments)}--help`)", USAGE)
     except SynsightError as error:
@@ -87,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"a defect of synsight {_version()}; please report it with the lines above and the command.",
             SynsightError.exit_code,
         )
-    return 0
+    return answer if isinstance(answer, int) else 0
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -16,7 +16,7 @@ app = App(
     name="catalog",
     help="Look into a catalog, purge rows from it, take it along.",
     help_format="plaintext",
-    sort_key=8,
+    sort_key=10,
 )
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import RenderableType
 
 from synsight.cli.console import Flag, Json, show
-from synsight.reports.explanation_records import ExplanationRecord, ExplanationSummary
+
+if TYPE_CHECKING:
+    from synsight.reports.explanation_records import ExplanationRecord, ExplanationSummary
 
 
 def explain(
@@ -79,7 +81,7 @@ def explain(
     show(summary.as_json(), as_json=json, table=lambda: _table(summary))
 
 
-def _table(summary: ExplanationSummary) -> Iterator[RenderableType | str]:
+def _table(summary: "ExplanationSummary") -> Iterator[RenderableType | str]:
     from synsight.reports import fact_table
 
     yield fact_table({one.id: _line(one) for one in summary.explanations})
@@ -94,7 +96,7 @@ def _table(summary: ExplanationSummary) -> Iterator[RenderableType | str]:
     yield f"report: {summary.report}"
 
 
-def _line(one: ExplanationRecord) -> str:
+def _line(one: "ExplanationRecord") -> str:
     """The answer with what carried it, or the words seen."""
     seen = ", ".join(f"{word.name} {word.score:.2f}" for word in one.words)
     if one.prediction is None:

@@ -55,7 +55,7 @@ def domains(judged: Judged) -> Scored:
         UsageError: There is no such column, or fewer than two domains can be judged.
     """
     column = judged.options.domain_column
-    names = {part: _domains_of(judged.catalog, column, rows) for part, rows in _parts(judged.splits)}
+    names = {part: domains_of(judged.catalog, column, rows) for part, rows in split_parts(judged.splits)}
     found = [one for one in np.unique(names["test"]) if one]
     if len(found) < 2:
         raise UsageError(
@@ -146,7 +146,7 @@ def _together(
     several = [*answers.values()]
     return Answered(
         question,
-        _joined([one.test for one in several]),
+        joined_rows([one.test for one in several]),
         np.concatenate([one.train_labels for one in several]),
         np.concatenate([one.probabilities for one in several]),
         sum(one.seconds for one in several),
@@ -186,11 +186,12 @@ def _questions(judged: Judged, task: str) -> list[Question]:
     return [Question(task, None, options.seed), *few]
 
 
-def _parts(splits: Splits) -> tuple[tuple[str, Rows], ...]:
+def split_parts(splits: Splits) -> tuple[tuple[str, Rows], ...]:
+    """The splits by name."""
     return ("train", splits.train), ("val", splits.val), ("test", splits.test)
 
 
-def _domains_of(catalog: Catalog, column: str, rows: Rows) -> NDArray[np.object_]:
+def domains_of(catalog: Catalog, column: str, rows: Rows) -> NDArray[np.object_]:
     """The domain of each row; "": not known.
 
     Raises:
@@ -213,5 +214,6 @@ def _domains_of(catalog: Catalog, column: str, rows: Rows) -> NDArray[np.object_
     return found
 
 
-def _joined(parts: Sequence[Rows]) -> Rows:
+def joined_rows(parts: Sequence[Rows]) -> Rows:
+    """Rows of several parts, one after the other."""
     return Rows(*(np.concatenate([getattr(one, item.name) for one in parts]) for item in fields(Rows)))
