@@ -78,6 +78,14 @@ def test_the_saved_model_predicts_raw_images_as_it_was_judged(vendors, encoder, 
     assert np.mean(same) > 0.97
 
 
+def test_the_records_belong_to_the_saved_model_so_its_card_shows_them(vendors, encoder, run, tmp_path):
+    out = tmp_path / "model"
+    run("adapt", encoder, "--data", vendors, "--label", "category", "--out", out, "--method", "lda")
+    run("card", out, "--evaluation", tmp_path / "model.evaluation", "--out", tmp_path / "card")
+    card = next((tmp_path / "card").glob("*card*.md")).read_text()
+    assert "adapt:lda" in card
+
+
 def test_the_model_knows_which_images_it_learnt_from_and_is_refused_on_them(
     vendors, encoder, run, run_json, tmp_path
 ):

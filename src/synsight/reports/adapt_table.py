@@ -21,7 +21,7 @@ def adapt_table(results: Sequence[Result]) -> Table:
     differences = {one.task: one for one in results if one.metric == DIFFERENCE}
     against = next((str(one.details["against"]) for one in differences.values()), "the baseline")
     table = Table(box=None, padding=(0, 2, 0, 0), caption=_caption(rows), caption_justify="left")
-    for title in ("", "accuracy, 95% interval", f"less {against}", "seconds"):
+    for title in ("", "accuracy, 95% interval", f"minus {against}", "seconds"):
         table.add_column(Text(title))
     for one in rows:
         difference = differences.get(one.task)

@@ -159,6 +159,7 @@ def adapt(
         "catalog_version": origin.catalog_version,
         "model": str(out),
         "models": [{"name": name, "source": name, "digest": one.digest} for name, one in named.items()],
+        "adapted": {"name": origin.model, "source": str(out), "digest": fitted.model.digest},
         "chosen": fitted.method,
         "reason": fitted.reason,
         "tasks": list(dict.fromkeys(one.task for one in results)),

@@ -46,7 +46,9 @@ def read_evidence(
     """
     told = {} if evaluation is None else _object(evaluation / "evaluation.json")
     results = [] if evaluation is None else read_results(evaluation)
-    same = {str(one.get("name")) for one in told.get("models", ()) if one.get("digest") == model.digest}
+    # `adapt` judges the encoder with the head it has just fitted, under the encoder's name.
+    judged = [*told.get("models", ()), *([told["adapted"]] if "adapted" in told else ())]
+    same = {str(one.get("name")) for one in judged if one.get("digest") == model.digest}
     names = same | {model.name}
     own = [one for one in results if one.model in (same or names)]
     if results and not own:
