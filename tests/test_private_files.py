@@ -6,12 +6,14 @@ import os
 import stat
 import traceback
 
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
 from synsight import files
 from synsight.curation.endpoint import EndpointCaptioner
+from synsight.data.catalog import Catalog, Commit
 from synsight.errors import ModelError, StorageError
 from synsight.files import private_folder, write_secret
 from synsight.models import Model, ModelConfig, build_backbone, embedding_dim
@@ -81,6 +83,16 @@ def test_a_private_folder_is_entered_by_its_owner_alone_and_keeps_the_mode_it_ha
     shared.mkdir()
     shared.chmod(0o750)
     assert mode(private_folder(shared)) == 0o750
+
+
+def test_a_catalog_is_entered_by_its_owner_alone_unless_the_folder_was_there(tmp_path, mask):
+    schema = pa.schema([("id", pa.string()), ("image", pa.binary())])
+    Catalog.create(tmp_path / "new", schema, commit=Commit(verb="ingest"))
+    assert mode(tmp_path / "new") == 0o700
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o770)
+    Catalog.create(tmp_path / "shared", schema, commit=Commit(verb="ingest"))
+    assert mode(tmp_path / "shared") == 0o770
 
 
 def everything_written(folder):

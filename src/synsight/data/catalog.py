@@ -107,7 +107,8 @@ class Catalog:
             )
         check_fork()
         with table_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
+            # Images and captions of people: for their owner alone, unless somebody made the folder otherwise.
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             dataset = lance.write_dataset(
                 schema.empty_table(),
                 str(path),
