@@ -190,3 +190,11 @@ def test_the_unpaired_p_value_is_five_per_cent_where_the_interval_ends_at_zero()
 def test_a_setting_out_of_range_is_refused():
     with pytest.raises(ConfigError, match="level"):
         paired_difference([micro([1])], [micro([0])], level=1.5)
+
+
+def test_equal_answers_are_no_difference_however_many_draws_are_averaged():
+    rng = np.random.default_rng(0)
+    draws = [micro(rng.random(40) < 0.5, np.arange(40) // 3) for _ in range(3)]
+    found = paired_difference(draws, draws[::-1])
+    assert found.p_value == 1
+    assert found.value == pytest.approx(0, abs=1e-12)

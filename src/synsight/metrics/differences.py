@@ -82,6 +82,7 @@ def paired_difference(
     )
     contributions = scores.contributions()
     different = np.abs(contributions) > 1e-12
+    contributions = np.where(different, contributions, 0.0)  # a third thrice is not one, to the last bit
     spread = spread_of_repetitions(scores, first_seeds, second_seeds)
     variance = scores.variance
     if different.sum() < FEW_DIFFERENT:
