@@ -22,11 +22,11 @@ from synsight.deployment import parity, quantising
 from synsight.deployment.exported import GRAPH, NAMES, PREPARATION, open_session
 from synsight.deployment.onnx_graphs import PIXELS, write_whole
 from synsight.deployment.open_clip_export import write_open_clip
-from synsight.deployment.openvino_quietly import import_openvino
 from synsight.deployment.parity import Parity, Run, Shown
 from synsight.deployment.standalone import example_onnx
 from synsight.deployment.timm_export import write_timm
 from synsight.deployment.torch_export import write_torch
+from synsight.deployment.without_reports import import_openvino
 from synsight.errors import ConfigError, ModelError, UsageError, near_names
 from synsight.models import load
 from synsight.models.manifest import Key, write_manifest

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from synsight import files
-from synsight.errors import DataError, MissingDependency, ModelError, ShapeError
+from synsight.deployment.without_reports import import_onnxruntime
+from synsight.errors import DataError, ModelError, ShapeError
 
 GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
 PREPARATION, NAMES, MANIFEST = "preparation.json", "names.json", "manifest.json"
@@ -198,10 +199,7 @@ def open_session(path: Path, *, threads: int | None = None) -> Any:
         ModelError: The file is missing or no ONNX.
         MissingDependency: onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingDependency("onnxruntime", extra="export", purpose="running an exported model") from None
+    onnxruntime = import_onnxruntime(purpose="running an exported model")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # its warnings speak of graph optimisations
     if threads is not None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synsight.deployment.onnx_graphs import FEATURES, PIXELS
+from synsight.deployment.without_reports import import_onnxruntime
 from synsight.errors import MissingDependency, ModelError
 
 CALIBRATION_IMAGES = 128
@@ -98,12 +99,13 @@ class _Nodes:
 
 def _prepare(source: Path, prepared: Path) -> _Nodes:
     """Write the graph with constants folded, each operation named."""
+    import_onnxruntime(purpose="quantising")
     try:
         import onnx
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
         raise MissingDependency(
-            str(error.name or "onnxruntime").partition(".")[0], extra="export", purpose="quantising"
+            str(error.name or "onnx").partition(".")[0], extra="export", purpose="quantising"
         ) from None
     with _quiet(source):
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)

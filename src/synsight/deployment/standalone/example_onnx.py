@@ -4,6 +4,7 @@ python example.py IMAGE [IMAGE ...]      one JSON object a line: the likeliest l
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ def load() -> Callable[[Any], dict[str, Any]]:
             return {one.get_any_name(): found[one] for one in compiled.outputs}
 
         return compute
+    # Without this ONNX Runtime tells its makers over the network that it was imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
