@@ -55,3 +55,45 @@ def test_nobody_imports_them_but_here():
             assert len(plain) in (0, 2), path  # each of them silences what it imports
         else:
             assert not plain, path
+
+
+RESOLVER = """
+import socket, sys
+
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind((sys.argv[1], 53))
+while True:
+    question, asker = server.recvfrom(4096)
+    print(question[12:60], flush=True)
+    server.sendto(question[:2] + b"\\x81\\x83" + question[4:6] + bytes(6) + question[12:], asker)
+"""
+WAITING = (
+    "import time; from synsight.deployment.without_reports import {name} as f; f(purpose='x'); time.sleep(40)"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["import_onnxruntime", "import_openvino"])
+def test_no_name_is_looked_up_within_40_seconds(name, tmp_path):
+    """S6: a network namespace that has nothing but a resolver, which writes down what it is asked."""
+    address = next(
+        (
+            line.split()[1]
+            for line in Path("/etc/resolv.conf").read_text().splitlines()
+            if line.startswith("nameserver")
+        ),
+        None,
+    )
+    if address is None or subprocess.run(["unshare", "-rn", "true"], check=False).returncode:
+        pytest.skip("needs a resolver's address and network namespaces")
+    (tmp_path / "resolver.py").write_text(RESOLVER)
+    (tmp_path / "waiting.py").write_text(WAITING.format(name=name))
+    asked = tmp_path / "asked"
+    script = (
+        f"ip link set lo up; ip addr add {address}/32 dev lo 2>/dev/null; "
+        f"{sys.executable} {tmp_path}/resolver.py {address} > {asked} & resolver=$!; sleep 1; "
+        f"{sys.executable} {tmp_path}/waiting.py; kill $resolver"
+    )
+    clean = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(["unshare", "-rn", "sh", "-c", script], check=True, env=clean, timeout=120)
+    assert asked.read_text() == ""
