@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,8 @@ from services import image, labelled, write_models
 
 from synsight.cli import main
 from synsight.data.catalog import Catalog
+from synsight.deployment.serving.settings import ServeSettings
+from synsight.deployment.serving.workers import listening
 from synsight.models import load
 
 SYNSIGHT = Path(sys.executable).with_name("synsight")
@@ -50,6 +53,14 @@ def command(*words, **environment):
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     return write_models(tmp_path_factory.mktemp("process"))
+
+
+def test_an_answer_in_two_parts_does_not_wait_for_the_client_to_acknowledge_the_first():
+    settings = ServeSettings(models={"model": Path("model")}, port=0)
+    with listening(settings) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_signal_swaps_and_another_drains(own, tmp_path):
