@@ -95,10 +95,15 @@ class MissingDependency(SynsightError):  # noqa: N818  reads as what it says
         )
 
 
+LISTED = 30
+"""Names in one sentence."""
+
+
 def near_names(name: str, known: Iterable[str], *, most: int = 3) -> str:
-    """Say which known names are near a wrong one; list them all when none is."""
+    """Say which known names are near a wrong one; list them when none is, up to 30."""
     known = sorted(known)
     near = get_close_matches(name, known, n=most, cutoff=0.5)
     if near:
         return "did you mean " + " or ".join(repr(one) for one in near) + "?"
-    return "known: " + ", ".join(known)
+    more = f" and {len(known) - LISTED:,} more" if len(known) > LISTED else ""
+    return f"known: {', '.join(known[:LISTED])}{more}"

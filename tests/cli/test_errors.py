@@ -109,3 +109,12 @@ def test_settings_and_recipe_are_told_apart_in_any_order():
 def test_a_setting_without_a_value_is_wrong_usage():
     with pytest.raises(UsageError, match="no value"):
         read_words(("catlip", "--optim.lr", "--steps", "3"), what="recipe", flags=("steps",))
+
+
+def test_a_misspelt_encoder_leaves_no_run_behind_and_a_short_sentence(catalog, tmp_path, capsys):
+    words = ["pretrain", "simclr", "--data", str(catalog), "--out", str(tmp_path / "run"), "--steps", "1"]
+    assert program.main([*words, "--encoder", "qqqqqq"]) == 1
+    told = capsys.readouterr().err
+    assert "expected a model folder, a timm name" in told and " more" in told
+    assert len(told) < 2000
+    assert not (tmp_path / "run").exists()

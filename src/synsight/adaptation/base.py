@@ -119,7 +119,7 @@ class FeatureEstimator(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfo
 
     def fit(
         self,
-        X: ArrayLike,  # noqa: N803 - scikit-learn's name
+        X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
@@ -140,23 +140,23 @@ class FeatureEstimator(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfo
         self._fit(self._labelled(X, y, sample_weight, groups))
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """The adapted embedding, [N, E] float32."""
         layers = [*self._fitted_layers(), *self._embedding_layers()]
         return apply_layers(layers, self._rows(X)).astype(np.float32)
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Scores [N, C]; of two classes [N], the second's less the first's, as scikit-learn has it."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 and not self.multilabel_ else scores
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probabilities [N, C]: a softmax of the scores; of several labels a row, each class' own sigmoid."""
         scores = self._scores(X)
         found: NDArray[np.float64] = expit(scores) if self.multilabel_ else softmax(scores, axis=1)
         return found
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The likeliest class, [N]; of several labels a row [N, C] of 0 and 1, those above one half."""
         scores = self._scores(X)
         if self.multilabel_:

@@ -63,7 +63,7 @@ class GatedLogistic(FeatureEstimator):
         self.ridge = ridge
         self.folds = folds
 
-    def shares(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803 - scikit-learn's name
+    def shares(self, X: ArrayLike) -> NDArray[np.float64]:
         """How much each block is believed of each row, [N, M], rows of sum 1."""
         rows = torch.from_numpy(self._prepared(X).astype(np.float64))
         gate, bias = torch.from_numpy(self.gate_), torch.from_numpy(self.gate_bias_)

@@ -77,7 +77,7 @@ class LogisticRegression(TunedEstimator):
     def __init__(
         self,
         *,
-        C: float | None = None,  # noqa: N803 - scikit-learn's name
+        C: float | None = None,
         grid: Sequence[float] | None = None,
         folds: int = FOLDS,
         blocks: Sequence[int] | None = None,

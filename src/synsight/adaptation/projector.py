@@ -88,7 +88,7 @@ class ContrastiveProjector(TunedEstimator):
         learning_rate: float | None = None,
         identity: float | None = None,
         validated: bool | None = None,
-        C: Penalty | None = None,  # noqa: N803 - scikit-learn's name
+        C: Penalty | None = None,
         calibrate: bool | None = None,
         alignment: AlignmentKind | None = None,
         consistency: float | None = None,
@@ -124,13 +124,13 @@ class ContrastiveProjector(TunedEstimator):
 
     def fit(
         self,
-        X: ArrayLike,  # noqa: N803
+        X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
-        X_unlabelled: ArrayLike | None = None,  # noqa: N803
+        X_unlabelled: ArrayLike | None = None,
         in_target: ArrayLike | None = None,
     ) -> Self:
         """Learn from rows and labels; an earlier fit is forgotten.

@@ -27,7 +27,7 @@ class Retention:
 
 def retention(
     estimator: FeatureEstimator,
-    X: ArrayLike,  # noqa: N803 - scikit-learn's name
+    X: ArrayLike,
     y: ArrayLike,
     *,
     ways: int = 5,

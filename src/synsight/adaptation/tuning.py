@@ -40,7 +40,7 @@ class TunedEstimator(FeatureEstimator):
 
     def fit(
         self,
-        X: ArrayLike,  # noqa: N803 - scikit-learn's name
+        X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,

@@ -4,7 +4,7 @@ from synsight.models.backbones import build_backbone, default_stem, embedding_di
 from synsight.models.config import ModelConfig
 from synsight.models.features import Embedded, catalog_features, embed, features_at
 from synsight.models.heads import ProjectionHead, linear_head
-from synsight.models.loading import build_start, load
+from synsight.models.loading import build_start, check_start, load
 from synsight.models.saved import Model
 from synsight.models.starting import StartingEncoder
 from synsight.models.text_side import TextSide
@@ -19,6 +19,7 @@ __all__ = [
     "build_backbone",
     "build_start",
     "catalog_features",
+    "check_start",
     "default_stem",
     "embed",
     "embedding_dim",

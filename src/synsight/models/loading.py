@@ -73,6 +73,20 @@ def load(name: str | Path, *, image_size: int | None = None, seed: int = 0) -> M
     return Model(start.module, start.config(), text=start.text, name=_shown(text))
 
 
+def check_start(name: str | Path) -> None:
+    """Raise a ModelError unless `build_start` knows what the name asks for; nothing is read or built."""
+    text = str(name)
+    if Path(name).is_dir():
+        return
+    if isinstance(name, Path) or not _is_name(text):
+        raise _no_folder(text)
+    if any(text.startswith(prefix) and (prefix != OPEN_CLIP or "/" in text) for prefix in SOURCES):
+        return
+    architecture = text.removeprefix(RANDOM).removeprefix(PRETRAINED)
+    if not architecture.startswith(OPEN_CLIP) and not timm.is_model(architecture.split(".")[0]):
+        raise _unknown(text, architecture)
+
+
 def build_start(name: str | Path, *, image_size: int | None = None) -> StartingEncoder:
     """The encoder that training begins with.
 
@@ -87,16 +101,13 @@ def build_start(name: str | Path, *, image_size: int | None = None) -> StartingE
         MissingDependency: As `load`.
     """
     text = str(name)
+    check_start(name)
     if Path(name).is_dir():
         return _from_model(load_folder(Path(name)), image_size)
-    if isinstance(name, Path) or not _is_name(text):
-        raise _no_folder(text)
     for prefix, read in SOURCES.items():
         if text.startswith(prefix) and (prefix != OPEN_CLIP or "/" in text):
             return read(text, image_size=image_size)
     architecture = text.removeprefix(RANDOM).removeprefix(PRETRAINED)
-    if not architecture.startswith(OPEN_CLIP) and not timm.is_model(architecture.split(".")[0]):
-        raise _unknown(text, architecture)
     pretrained = text.startswith(PRETRAINED)
     size = image_size or default_size(architecture)
     stem = default_stem(architecture, image_size=size, pretrained=pretrained)

@@ -7,6 +7,7 @@ import torch
 
 from synsight.distributed import World, attempt, close_world, open_world
 from synsight.errors import TrainingError
+from synsight.models import check_start
 from synsight.progress import progress_bar
 from synsight.records import RunSummary
 from synsight.training.checkpoints import has_checkpoint, load_checkpoint
@@ -39,14 +40,17 @@ def train(
 
     Raises:
         MissingDependency: A logger of `config.track` is not installed.
+        ModelError: The encoder's name is not known, or its weights cannot be had.
         TrainingError: The folder holds another run, another process trains in it, a checkpoint is damaged, or
             the training went wrong (no finite loss, nothing learnt, collapse).
         DataError: The catalog lacks what the method needs.
         Interrupted: SIGINT or SIGTERM; a checkpoint is saved.
         StorageError: The disk refused a write; the last checkpoint is whole.
     """
-    world = open_world()
     folder = RunFolder(out)
+    if not folder.config.exists():
+        check_start(config.encoder)  # a misspelt name must leave no run behind that bars the right one
+    world = open_world()
     try:
         if world.is_main:
             import_trackers(config.track)
