@@ -118,3 +118,21 @@ def test_a_misspelt_encoder_leaves_no_run_behind_and_a_short_sentence(catalog, t
     assert "expected a model folder, a timm name" in told and " more" in told
     assert len(told) < 2000
     assert not (tmp_path / "run").exists()
+
+
+def wrapped() -> None:
+    raise RuntimeError("while a class was made") from KeyboardInterrupt()
+
+
+def plain() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("raise_it", [plain, wrapped])
+def test_ctrl_c_is_one_sentence_whatever_it_meets(raise_it, monkeypatch, capsys):
+    monkeypatch.setattr("synsight.data.samples.sample", lambda *_, **__: raise_it())
+    assert program.main(["sample", "emoji", "--out", "nowhere"]) == 130
+    assert (
+        capsys.readouterr().err
+        == "synsight: error: stopped; run the same command again to go on where it was.\n"
+    )

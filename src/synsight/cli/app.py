@@ -33,6 +33,7 @@ from synsight.errors import Interrupted, SynsightError, UsageError
 
 USAGE = UsageError.exit_code
 INTERRUPTED = Interrupted.exit_code
+STOPPED = "stopped; run the same command again to go on where it was."
 
 
 def _version() -> str:
@@ -52,6 +53,7 @@ app = App(
     version=_version,
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,  # `main` has a sentence for it
 )
 app.command(pilot.pilot, sort_key=1, usage=pilot.USAGE)
 app.command(sample.sample, sort_key=2)
@@ -93,12 +95,15 @@ def main(arguments: list[str] | None = None) -> int:
     except SynsightError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("stopped; run the same command again to go on where it was.", INTERRUPTED)
+        return _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has left; the interpreter's own flush at exit would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
+        # Python 3.11 wraps what is raised while a class is made, also Ctrl-C in the middle of an import.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return _fail(STOPPED, INTERRUPTED)
         traceback.print_exc()
         return _fail(
             f"a defect of synsight {_version()}; please report it with the lines above and the command.",
