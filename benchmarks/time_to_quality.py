@@ -1,19 +1,22 @@
 """How much of CLIP's time do CatLIP and SuperClass need to reach CLIP's best transfer?
 
-The same ViT learns from the same captions. First CLIP, with its usual text tower (12 layers of 512), with
-smaller ones and with caption embeddings made beforehand, each for several budgets of time; its best k-NN and
-its best few-label accuracy on the test rows are the mark. Then CatLIP and SuperClass, with and without the
-levers (half the tokens, small pictures first, both), for growing shares of the time that CLIP took. Every run
-has a whole schedule of its own, so a short run is a run planned to be short. The answer for each variant is
-the least time that reached both marks, as a ratio to the time of each CLIP that set or reached them.
+The same ViT learns from the same captions. First CLIP, with its usual text tower (12 layers of 512), with a
+smaller one and with caption embeddings made beforehand, each for several lengths; its best k-NN and
+its best few-label accuracy on the test rows are the mark. Then CatLIP and SuperClass, with and without the levers
+(half the tokens, small pictures first, both), for several lengths. Every run has a whole schedule of its own: a
+short run is a run planned to be short. The answer for each variant is the least time that reached both marks,
+as a ratio to the time of each CLIP that set or reached them.
 
-Time is what the training loop took, decoding and monitor included; runs follow one another on a machine that
-should be otherwise idle. What is finished in --out is not repeated.
+Time is the processor time of the whole call, decoding and monitor included, so that another job beside does
+not count (give each run one thread: OMP_NUM_THREADS=1). What is finished in --out is not repeated; a run that
+was cut off begins again, since its time is one piece.
 
-    python benchmarks/time_to_quality.py --data cat/ --label category --out ttq/ --minutes 4
+    python benchmarks/time_to_quality.py --data cat/ --label category --out ttq/
 """
 
 import argparse
+import os
+import shutil
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,11 +48,10 @@ class Point:
     """One run: what it took and what it gave."""
 
     variant: str
-    share: float
-    """Of the budget."""
+    steps: int
     seed: int
     seconds: float
-    steps: int
+    """Of the processor."""
     knn: float
     few: float
 
@@ -57,15 +59,14 @@ class Point:
 def main() -> None:
     arguments = _arguments()
     points = []
-    budget = 60.0 * arguments.minutes
     for seed in range(arguments.seeds):
         for variant, settings in CLIPS.items():
-            for share in arguments.clip_shares:
-                points.append(_point(arguments, variant, "clip", settings, share, budget, seed))
+            for steps in arguments.clip_steps:
+                points.append(_point(arguments, variant, "clip", settings, steps, seed))
         for recipe in LEARNERS:
             for lever, settings in LEVERS.items():
-                for share in arguments.shares:
-                    points.append(_point(arguments, recipe + lever, recipe, settings, share, budget, seed))
+                for steps in arguments.steps:
+                    points.append(_point(arguments, recipe + lever, recipe, settings, steps, seed))
     page = _page(arguments, points)
     files.write_text(arguments.out / "time_to_quality.md", page)
     files.write_json(arguments.out / "time_to_quality.json", [asdict(point) for point in points])
@@ -73,15 +74,9 @@ def main() -> None:
 
 
 def _point(
-    arguments: argparse.Namespace,
-    variant: str,
-    recipe: str,
-    settings: dict[str, str],
-    share: float,
-    budget: float,
-    seed: int,
+    arguments: argparse.Namespace, variant: str, recipe: str, settings: dict[str, str], steps: int, seed: int
 ) -> Point:
-    name = f"{variant.replace(', ', '_').replace(' ', '-')}_{share:g}_s{seed}"
+    name = f"{variant.replace(', ', '_').replace(' ', '-')}_{steps}_s{seed}"
     run, judged = arguments.out / "runs" / name, arguments.out / "evaluations" / name
     changes: dict[str, object] = {
         "label": arguments.label,
@@ -95,37 +90,42 @@ def _point(
         "seed": seed,
         **{key: value.replace("SMALL", str(arguments.small_size)) for key, value in settings.items()},
     }
-    planned = arguments.out / "steps" / f"{name}.json"
-    if not planned.exists():
-        # The step is timed for a run of about the length it will have, since levers depend on the length.
-        quote = pretrain(recipe, data=arguments.data, dry_run=True, steps=200, **changes)
-        planned.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(planned, max(20, round(share * budget / quote.seconds_per_step)))
-    steps = files.read_json(planned)
-    summary = pretrain(recipe, data=arguments.data, out=run, resume=True, steps=steps, **changes)
+    took = arguments.out / "seconds" / f"{name}.json"
+    if not took.exists():
+        shutil.rmtree(run, ignore_errors=True)
+        before = _processor_seconds()
+        pretrain(recipe, data=arguments.data, out=run, steps=steps, **changes)
+        took.parent.mkdir(parents=True, exist_ok=True)
+        files.write_json(took, _processor_seconds() - before)
+    model = run / "model"
     if not (judged / "results.json").exists():
         evaluate(
-            [summary.model],
+            [model],
             data=arguments.data,
             label=arguments.label,
             tasks=["knn", "curve"],
             labels_per_class=[FEW],
             out=judged,
             draws=3,
-            names={summary.model: name},
+            names={model: name},
         )
     results = read_results(judged)
     knn = [one.value for one in results if one.task == "knn" and one.metric == "acc1"]
     few = [one.value for one in results if one.n_labels == FEW and one.metric == "acc1"]
     return Point(
         variant=variant,
-        share=share,
+        steps=steps,
         seed=seed,
-        seconds=summary.seconds,
-        steps=summary.steps,
+        seconds=files.read_json(took),
         knn=statistics.mean(knn),
         few=statistics.mean(few),
     )
+
+
+def _processor_seconds() -> float:
+    """Of this process, its threads and the processes that it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _page(arguments: argparse.Namespace, points: list[Point]) -> str:
@@ -135,18 +135,18 @@ def _page(arguments: argparse.Namespace, points: list[Point]) -> str:
         "",
         f"{machine('synsight', 'torch', 'timm', threads=_threads())}",
         f"{arguments.encoder} at {arguments.image_size} px, batch {arguments.batch_size}, "
-        f"{arguments.seeds} seed(s), budget {arguments.minutes:g} minutes.",
+        f"{arguments.seeds} seed(s), seconds of the processor.",
         "",
-        "| run | share of the budget | steps | seconds | k-NN | 10 labels a class |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| run | steps | seconds | k-NN | 10 labels a class |",
+        "|---|--:|--:|--:|--:|",
     ]
-    for variant, share in dict.fromkeys((point.variant, point.share) for point in points):
-        mine = [point for point in points if (point.variant, point.share) == (variant, share)]
+    for variant, steps in dict.fromkeys((point.variant, point.steps) for point in points):
+        mine = [point for point in points if (point.variant, point.steps) == (variant, steps)]
         cells = [
             f"{statistics.mean(getattr(point, field) for point in mine):.{digits}f}"
-            for field, digits in (("steps", 0), ("seconds", 0), ("knn", 3), ("few", 3))
+            for field, digits in (("seconds", 0), ("knn", 3), ("few", 3))
         ]
-        lines.append(f"| {variant} | {share:g} | " + " | ".join(cells) + " |")
+        lines.append(f"| {variant} | {steps} | " + " | ".join(cells) + " |")
     lines += ["", *_answers(points, clips)]
     return "\n".join(lines) + "\n"
 
@@ -174,15 +174,14 @@ def _answers(points: list[Point], clips: list[Point]) -> list[str]:
 
 
 def _means(points: list[Point]) -> list[Point]:
-    shares = dict.fromkeys(point.share for point in points)
     means = []
-    for share in shares:
-        mine = [point for point in points if point.share == share]
+    for steps in dict.fromkeys(point.steps for point in points):
+        mine = [point for point in points if point.steps == steps]
         values = {
             field: statistics.mean(getattr(point, field) for point in mine)
             for field in ("seconds", "knn", "few")
         }
-        means.append(Point(variant=mine[0].variant, share=share, seed=-1, steps=mine[0].steps, **values))
+        means.append(Point(variant=mine[0].variant, steps=steps, seed=-1, **values))
     return means
 
 
@@ -203,9 +202,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--text-column", default="caption")
-    parser.add_argument("--minutes", type=float, default=4.0, help="CLIP's largest budget")
-    parser.add_argument("--clip-shares", type=float, nargs="+", default=[0.25, 0.5, 1.0])
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.05, 0.1, 0.2, 0.33, 0.5])
+    parser.add_argument("--clip-steps", type=int, nargs="+", default=[100, 200])
+    parser.add_argument("--steps", type=int, nargs="+", default=[25, 50, 100, 200])
     parser.add_argument("--seeds", type=int, default=1)
     return parser.parse_args()
 
