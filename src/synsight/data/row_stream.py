@@ -19,7 +19,7 @@ class RowStream:
     """
 
     def __init__(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-        self._schema = schema
+        self.schema = schema
         self._batches = iter(batches)
         self._rest: pa.RecordBatch | None = None
         self._dealt = 0
@@ -32,7 +32,7 @@ class RowStream:
         Raises:
             DataError: While reading: there are fewer.
         """
-        return pa.RecordBatchReader.from_batches(self._schema, self._remembering_errors(rows))
+        return pa.RecordBatchReader.from_batches(self.schema, self._remembering_errors(rows))
 
     def expect_end(self) -> None:
         """Check that nothing is left.
@@ -68,4 +68,4 @@ class RowStream:
                 batch, self._rest = batch.slice(0, rows), batch.slice(rows)
             rows -= batch.num_rows
             self._dealt += batch.num_rows
-            yield batch.select(self._schema.names).cast(self._schema)
+            yield batch.select(self.schema.names).cast(self.schema)
