@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 from synsight.data.batches import Batch
 from synsight.data.catalog import Catalog
 from synsight.data.fast_decode import decode_pixels
+from synsight.data.label_names import label_name
 from synsight.data.partners import Partners
 from synsight.data.views import Pixels, ViewsConfig, decode_size, draw_views
 from synsight.errors import ConfigError, DataError, ImageError
@@ -227,7 +228,7 @@ class TrainingData(Dataset[Batch]):
             yield _Row(
                 # What is kept must not hang on the number of workers, or views would; `_keeps` may.
                 image=self._decode(row["image"], position) if self._fits() else row["image"],
-                label=self._class_of.get(str(row[self.label_column]), -1) if self.label_column else -1,
+                label=self._class(row[self.label_column]) if self.label_column else -1,
                 classes=classes,
                 weights=np.ones(len(classes), np.float32)
                 if weights is None
@@ -285,9 +286,12 @@ class TrainingData(Dataset[Batch]):
         counts = torch.zeros(len(self.label_names or ()), dtype=torch.int64)
         for table in self._small_columns([self.label_column or ""]):
             for value in table[self.label_column].to_pylist():
-                if (number := self._class_of.get(str(value))) is not None:
+                if (number := self._class(value)) >= 0:
                     counts[number] += 1
         return counts
+
+    def _class(self, label: object) -> int:
+        return self._class_of.get(label_name(label) or "", -1)
 
     def _with_text(self) -> NDArray[np.int64]:
         """The rows that have the text which is asked for; a row without a caption has nothing to compare."""
@@ -309,7 +313,7 @@ class TrainingData(Dataset[Batch]):
         values: set[str] = set()
         for table in self._small_columns([self.label_column]):
             values |= {
-                str(value) for value in table[self.label_column].unique().to_pylist() if value is not None
+                name for value in table[self.label_column].unique().to_pylist() if (name := label_name(value))
             }
         return sorted(values)
 
