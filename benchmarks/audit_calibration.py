@@ -29,10 +29,10 @@ from sklearn.metrics import roc_auc_score
 
 import synsight
 import synsight.data
-from synsight.curation.caption_checks import check_captions
-from synsight.curation.image_checks import check_images
-from synsight.curation.mismatch import MismatchResult, check_mismatch
-from synsight.curation.near_duplicates import find_near_duplicates
+from synsight.curation.audit.caption_checks import check_captions
+from synsight.curation.audit.image_checks import check_images
+from synsight.curation.audit.mismatch import MismatchResult, check_mismatch
+from synsight.curation.audit.near_duplicates import find_near_duplicates
 from synsight.data.catalog import Catalog
 from synsight.seeding import generator
 

@@ -26,12 +26,12 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from synsight.curation.agreement import Sides, cross_fitted_sides, fold_of_rows, pair_scores
-from synsight.curation.borrowing import MOST_BITS, MOST_DIFFERENCE, _grid, hashes_of
+from synsight.curation.audit.image_checks import check_images
 from synsight.curation.caption_vectors import caption_vectors
 from synsight.curation.descriptors import BLOCKS, catalog_descriptors
 from synsight.curation.hash_search import pairs_within
-from synsight.curation.image_checks import check_images
-from synsight.curation.own_scores import SMALLEST_GAIN, own_scores
+from synsight.curation.repair.borrowing import MOST_BITS, MOST_DIFFERENCE, _grid, hashes_of
+from synsight.curation.repair.own_scores import SMALLEST_GAIN, own_scores
 from synsight.data.catalog import Catalog
 from synsight.seeding import generator
 

@@ -3,12 +3,7 @@
 Run where Ray is installed: pip install -e ".[dev,cluster]"; elsewhere these tests are left out.
 """
 
-import os
-import signal
 import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from killing import Telling, two_killed
 from synsight.data.catalog import Catalog
 from synsight.data.ingestion import ingest
 from synsight.data.samples import sample
@@ -45,17 +41,9 @@ from test_stages import (  # noqa: F401  the contract, with the runner of this f
 pytest.importorskip("ray.data", reason="ray is not installed")
 
 
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    import ray
-
-    from synsight.ray_data import RayRunner
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path_factory.mktemp("token") / "auth_token"))
-        yield RayRunner(workers=2)
-        ray.shutdown()
+@pytest.fixture
+def runner(cluster: Any) -> Any:
+    return cluster
 
 
 def table_of(path: Path) -> pa.Table:
@@ -84,38 +72,10 @@ def test_a_catalog_is_the_same_rows_in_the_same_order_with_the_same_bytes(runner
     assert table_of(tmp_path / "there").equals(table_of(tmp_path / "here"), check_metadata=True)
 
 
-@dataclass
-class Telling(Doubling):
-    """Leaves the number of its process in a folder, and takes its time."""
-
-    folder: str = ""
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        (Path(self.folder) / str(os.getpid())).touch()
-        time.sleep(0.1)
-        return super().__call__(batch)
-
-
 def test_all_rows_are_there_once_when_two_workers_are_killed(runner, tmp_path):
-    folder = tmp_path / "processes"
-    folder.mkdir()
-    killed: list[int] = []
-
-    def kill_two() -> None:
-        deadline = time.monotonic() + 300
-        while len(killed) < 2 and time.monotonic() < deadline:
-            time.sleep(0.3)
-            for one in folder.iterdir():
-                if (number := int(one.name)) not in killed and len(killed) < 2 and number != os.getpid():
-                    os.kill(number, signal.SIGKILL)
-                    killed.append(number)
-
-    thread = threading.Thread(target=kill_two)
-    thread.start()
-    sink = Memory()
-    with Ledger(tmp_path / "ledger.sqlite") as book:
-        counts = run(runner, Telling(folder=str(folder)), Numbers(60), sink, book)
-    thread.join()
+    sink, folder = Memory(), tmp_path / "processes"
+    with two_killed(folder) as killed, Ledger(tmp_path / "ledger.sqlite") as book:
+        counts = run(Telling(runner, folder), Doubling(), Numbers(60), sink, book)
     assert len(killed) == 2
     assert counts == StageCounts(600, 514, 86, {"seven": 86}, chunks_done=60)
     assert sink.rows == [2 * n for n in range(600) if n % 7]

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synsight.curation.caption_stages import OutlineStage
+from synsight.curation.outlines import OutlineStage
 from synsight.curation.passages import key_of, passages, plain_text, text_key, without_templates
 from synsight.curation.repetition import outline, owners_of, owners_per_key, templates, times
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from planted import COPIES, picture, shipped
 from scipy.fft import dct
 
+from planted import COPIES, picture, shipped
 from synsight.data.perceptual_hash import hamming, perceptual_hashes, reduced, steady_hashes
 
 IMAGEHASH = {

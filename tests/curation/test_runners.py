@@ -4,18 +4,20 @@ Ray's part runs where Ray is installed: pip install -e ".[dev,cluster]"; elsewhe
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from planted import catalog_of, shipped
 
-from synsight.curation import caption_checks, cleaning, image_checks, repair_steps
-from synsight.curation.audit import audit
-from synsight.curation.repair import repair
+from killing import Telling, two_killed
+from planted import catalog_of, shipped
+from synsight.curation.audit import caption_checks, image_checks
+from synsight.curation.audit.auditing import audit
+from synsight.curation.repair import clean_column, cleaning, steps
+from synsight.curation.repair.repairing import repair
 from synsight.data.catalog import Catalog
 from synsight.process_pool import ProcessRunner
+from synsight.records import AuditSummary
 from synsight.stages import Runner, ThreadRunner
 
 ROWS = 240
@@ -48,24 +50,15 @@ NOUNS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["processes", "ray"])
-def elsewhere(request, tmp_path_factory) -> Iterator[Runner]:
-    if request.param == "processes":
-        yield ProcessRunner(workers=2)
-        return
-    ray = pytest.importorskip("ray.data", reason="ray is not installed") and __import__("ray")
-    from synsight.ray_data import RayRunner
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path_factory.mktemp("token") / "auth_token"))
-        yield RayRunner(workers=2)
-        ray.shutdown()
+@pytest.fixture(params=["processes", "ray"])
+def elsewhere(request) -> Runner:
+    return ProcessRunner(workers=2) if request.param == "processes" else request.getfixturevalue("cluster")
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
     """So that two workers share the rows."""
-    for module in (caption_checks, cleaning, repair_steps):
+    for module in (caption_checks, cleaning, clean_column, steps):
         monkeypatch.setattr(module, "ROWS_PER_CHUNK", 60)
     monkeypatch.setattr(image_checks, "BYTES_PER_CHUNK", 1)
 
@@ -93,39 +86,53 @@ def whole(path: Path) -> pa.Table:
     return catalog.table(catalog.columns)
 
 
+def audited(catalog: Path, runner: Runner) -> tuple[AuditSummary, bytes, dict]:
+    """An audit's summary, and its files without where they were written."""
+    out = catalog.with_name(f"audit_{catalog.name}")
+    summary = audit(catalog, out=out, runner=runner, checks=("images", "duplicates", "captions"))
+    told = json.loads((out / "audit.json").read_text())
+    return (
+        summary,
+        (out / "findings.parquet").read_bytes(),
+        {name: value for name, value in told.items() if name not in ("out", "report")},
+    )
+
+
+def repaired(catalog: Path, runner: Runner) -> bytes:
+    out = catalog.with_name(f"repair_{catalog.name}")
+    repair(catalog, borrow=("keywords",), runner=runner, out=out)
+    return (out / "changes.jsonl").read_bytes()
+
+
 def test_an_audit_finds_the_same_and_writes_the_same_bytes(elsewhere, small_chunks, tmp_path):
     here, there = catalogs(tmp_path)
-    outs = tmp_path / "out_here", tmp_path / "out_there"
-    found = [
-        audit(catalog, out=out, runner=runner, checks=("images", "duplicates", "captions"))
-        for catalog, out, runner in zip(
-            (here, there), outs, (ThreadRunner(workers=2), elsewhere), strict=True
-        )
-    ]
-    assert found[0].findings == found[1].findings
-    assert found[0].findings["unreadable"] == 2
-    assert found[0].findings["boilerplate"] > 20
-    assert found[0].numbers["effective_captions"] > 0
+    (first, *files), (_, *others) = audited(here, ThreadRunner(workers=2)), audited(there, elsewhere)
+    assert first.findings["unreadable"] == 2
+    assert first.findings["boilerplate"] > 20
+    assert first.numbers["effective_captions"] > 0
+    assert others == files
     assert whole(there).equals(whole(here), check_metadata=True)
-    first, second = (out / "findings.parquet" for out in outs)
-    assert second.read_bytes() == first.read_bytes()
-    first, second = (json.loads((out / "audit.json").read_text()) for out in outs)
-    told = {"out", "report"}  # where it was written
-    assert {k: v for k, v in second.items() if k not in told} == {
-        k: v for k, v in first.items() if k not in told
-    }
 
 
 def test_a_repair_writes_the_same_captions(elsewhere, small_chunks, tmp_path):
     here, there = catalogs(tmp_path)
-    runners = ThreadRunner(workers=2), elsewhere
-    for catalog, runner in zip((here, there), runners, strict=True):
-        repair(catalog, borrow=("keywords",), runner=runner, out=tmp_path / "repair" / catalog.name)
+    first, second = repaired(here, ThreadRunner(workers=2)), repaired(there, elsewhere)
     origins = whole(here)["caption_origin"].to_pylist()
     assert {"original", "cleaned", "keywords"} <= set(origins)
-    assert whole(there).equals(whole(here), check_metadata=True)
-    first, second = (
-        (tmp_path / "repair" / name / "changes.jsonl").read_bytes() for name in ("here", "there")
-    )
     assert second == first
     assert first.count(b"\n") == sum(one not in ("original", None) for one in origins)
+    assert whole(there).equals(whole(here), check_metadata=True)
+
+
+def test_an_audit_and_a_repair_whose_workers_are_killed_write_the_same(cluster, small_chunks, tmp_path):
+    here, there = catalogs(tmp_path)
+    first = audited(here, ThreadRunner(workers=2))[1:], repaired(here, ThreadRunner(workers=2))
+    second = []
+    for work in (lambda runner: audited(there, runner)[1:], lambda runner: repaired(there, runner)):
+        folder = tmp_path / f"processes_{len(second)}"
+        with two_killed(folder) as killed:
+            second.append(work(Telling(cluster, folder)))
+        assert len(killed) == 2
+    assert tuple(second) == first
+    assert whole(there).equals(whole(here), check_metadata=True)
+    assert whole(there).num_rows == ROWS

@@ -36,7 +36,7 @@ def audit(
         json: Print one JSON object.
     """
     from synsight import stages
-    from synsight.curation.audit import audit as run
+    from synsight.curation.audit.auditing import audit as run
 
     summary = run(
         catalog,
@@ -62,7 +62,9 @@ def _table(summary: AuditSummary) -> Iterator[RenderableType]:
     from synsight.reports import fact_table
 
     found = {
-        one.flag: f"{one.rows:,} rows ({one.share:.1%}): {one.meaning}" for one in summary.details if one.rows
+        one.flag: f"{one.rows:,} {'row' if one.rows == 1 else 'rows'} ({one.share:.1%}): {one.meaning}"
+        for one in summary.details
+        if one.rows
     }
     clean = [flag for flag, rows in summary.findings.items() if not rows]
     yield fact_table({"rows": summary.rows, **found, "not found": ", ".join(clean)})

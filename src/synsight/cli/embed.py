@@ -8,7 +8,15 @@ from rich.console import RenderableType
 from synsight.cli.console import Json, show
 
 
-def embed(model: str, catalog: Path, *, out: Path | None = None, json: Json = False) -> None:
+def embed(
+    model: str,
+    catalog: Path,
+    *,
+    out: Path | None = None,
+    runner: str = "local",
+    address: str | None = None,
+    json: Json = False,
+) -> None:
     """Compute a model's features of all images and keep them in the catalog.
 
     Args:
@@ -16,11 +24,15 @@ def embed(model: str, catalog: Path, *, out: Path | None = None, json: Json = Fa
             local-dir:PATH (timm's layout), or random:NAME for an untrained network.
         catalog: The catalog's folder.
         out: Also write ids and features to this Parquet file.
+        runner: Where images are computed: local (this process), processes (one a core) or ray (a cluster).
+        address: Of the Ray cluster; that of RAY_ADDRESS unless given, else one on this machine.
         json: Print one JSON object.
     """
+    from synsight import stages
     from synsight.models.features import embed as run
 
-    done = {name: _plain(value) for name, value in asdict(run(model, catalog, out=out)).items()}
+    where = stages.runner(runner, address=address)
+    done = {name: _plain(value) for name, value in asdict(run(model, catalog, out=out, runner=where)).items()}
 
     def table() -> list[RenderableType]:
         from synsight.reports import fact_table

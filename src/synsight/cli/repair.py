@@ -60,7 +60,7 @@ def repair(
         json: Print one JSON object.
     """
     from synsight import stages
-    from synsight.curation.repair import repair as run
+    from synsight.curation.repair.repairing import repair as run
 
     summary = run(
         catalog,

@@ -34,6 +34,8 @@ REFERENCES = 512
 OTHERS = 8
 """M, captions of others that each image is scored with."""
 CHUNK = 2048
+LEAST_ROWS = 200
+"""Fewer pairs teach a judge nothing and leave no share to estimate."""
 
 
 @dataclass(frozen=True)

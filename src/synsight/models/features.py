@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from synsight import files
 from synsight.data.catalog import POSITION, Catalog, Commit
-from synsight.errors import DataError, ImageError
+from synsight.ledger import Ledger
+from synsight.models.feature_stage import column_of, decoded, feature_stage, stored_features
 from synsight.models.loading import load
 from synsight.models.saved import Model
 from synsight.progress import progress_bar
-
-STORED_MAX = float(np.finfo(np.float16).max)
+from synsight.stages import Runner, ThreadRunner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,34 +105,34 @@ def embed(
     out: str | Path | None = None,
     batch_size: int = 256,
     progress: bool = True,
+    runner: Runner | None = None,
 ) -> Embedded:
     """Add a model's features to a catalog as the column `features_<digest>` (fixed-size list of float16).
 
-    A second call finds the column and computes nothing, as long as the images are the same.
+    A second call finds the column and computes nothing, as long as the images are the same. Stopped or killed
+    at any moment, the same call goes on where it was.
 
     Args:
         model: A model, or a name that `load` knows.
         catalog: A catalog, or its folder.
         out: A Parquet file to write `id` and `features` to as well.
-        batch_size: Images in memory at once.
-        progress: Show a bar.
+        batch_size: Images computed at a time, and all that a kill costs; > 0.
+        progress: Show a bar, where this process computes.
+        runner: Where the images are decoded and the network computes; None: in this process, on the model's
+            device. The model travels to other processes, which compute on their processors.
 
     Raises:
         DataError: An image in the catalog that cannot be decoded.
+        CatalogError: Another process is embedding this catalog with this model.
+        ConfigError: A batch size below 1, or a model that cannot leave this process.
+        Interrupted: Ctrl-C; what was finished is kept.
     """
     started = time.perf_counter()
     model = model if isinstance(model, Model) else load(model)
     catalog = catalog if isinstance(catalog, Catalog) else Catalog.open(catalog)
     computed = not _is_kept(model, catalog)
     if computed:
-        field = _field(model, catalog)
-        batches = (
-            pa.record_batch([_as_lists(rows)], schema=pa.schema([field]))
-            for _, rows in _computed(model, catalog, where=None, batch_size=batch_size, progress=progress)
-        )
-        settings = {"model": model.name, "digest": model.digest}
-        commit = Commit(verb="embed", config=settings, counts={"rows": catalog.count_rows()})
-        catalog.add_columns(pa.schema([field]), batches, commit=commit)
+        _add_column(model, catalog, batch_size=batch_size, progress=progress, runner=runner)
     if out is not None:
         _export(model, catalog, Path(out))
     return Embedded(
@@ -147,7 +146,27 @@ def embed(
 
 def column_name(model: Model) -> str:
     """Where a model's features stand in a catalog."""
-    return f"features_{model.digest}"
+    return column_of(model.digest)
+
+
+def _add_column(
+    model: Model, catalog: Catalog, *, batch_size: int, progress: bool, runner: Runner | None
+) -> None:
+    field = _field(model, catalog)
+    stage = feature_stage(model, elsewhere=runner is not None)
+    source = catalog.source(["id", "image"], rows_per_chunk=batch_size)
+    spool = catalog.spool(stage, source)
+    # A ledger of its own, so that several models may embed one catalog at once.
+    folder = catalog.local_folder / "work" / field.name
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        (runner or ThreadRunner(workers=2, in_flight=3, progress=progress)).run(
+            stage, source, spool, ledger=ledger, description=f"embed with {model.name}", total=source.rows
+        )
+    settings = {"model": model.name, "digest": model.digest}
+    commit = Commit(verb="embed", config=settings, counts={"rows": source.rows})
+    catalog.add_columns(pa.schema([field]), spool.batches(), commit=commit)
+    spool.clear()
+    files.remove(folder)
 
 
 def _field(model: Model, catalog: Catalog) -> pa.Field:
@@ -189,42 +208,22 @@ def _computed(
         while (batch := waiting.result()) is not None:
             waiting = ahead.submit(_decoded, model, scanned)
             positions, pixels = batch
-            rows = model.features(pixels).clamp(-STORED_MAX, STORED_MAX).to(torch.float16)
+            rows = stored_features(model, pixels)
             bar.advance(len(positions))
-            yield positions, rows.cpu().numpy()
+            yield positions, rows
 
 
 def _decoded(model: Model, scanned: Iterator[pa.RecordBatch]) -> tuple[NDArray[np.int64], Tensor] | None:
     batch = next(scanned, None)
-    if batch is None:
-        return None
-    images = batch.column("image").to_pylist()
-    try:
-        pixels = model.pixels(images)
-    except ImageError:
-        identity = _first_broken(model, batch.column("id").to_pylist(), images)
-        raise DataError(
-            f"the catalog's image {identity!r} can no longer be decoded; ingest its source again."
-        ) from None
-    return batch.column(POSITION).to_numpy(), pixels
-
-
-def _first_broken(model: Model, ids: list[str], images: list[bytes]) -> str:
-    for identity, image in zip(ids, images, strict=True):
-        try:
-            model.pixels([image])
-        except ImageError:
-            return identity
-    return "?"
-
-
-def _as_lists(rows: NDArray[np.float16]) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+    return None if batch is None else (batch.column(POSITION).to_numpy(), decoded(model, batch))
 
 
 def _export(model: Model, catalog: Catalog, out: Path) -> None:
     name = column_name(model)
-    schema = pa.schema([catalog.schema.field("id"), catalog.schema.field(name).with_name("features")])
+    field = catalog.schema.field(name)
+    # The table gives metadata in any order; sorted, equal features are equal files.
+    field = field.with_name("features").with_metadata(dict(sorted((field.metadata or {}).items())))
+    schema = pa.schema([catalog.schema.field("id"), field])
     with files.replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in catalog.scan(["id", name], batch_size=8192):
             writer.write_batch(batch.rename_columns(["id", "features"]))

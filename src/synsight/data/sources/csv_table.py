@@ -4,15 +4,14 @@ import codecs
 import csv
 import io
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-import pyarrow as pa
-
 from synsight.data.columns import distinct_names
-from synsight.data.sources.column_types import Reader, TextColumn
+from synsight.data.sources.column_types import TextColumn
 from synsight.data.sources.records import MOST_COLUMNS, Record
 from synsight.data.sources.roots import Root
+from synsight.data.sources.surveyed import SurveyedTable
 from synsight.errors import DataError
 
 SEPARATORS = ",\t;|"
@@ -20,7 +19,7 @@ HEAD_BYTES = 1_000_000
 MOST_LINE_CHARACTERS = 1_000_000
 
 
-class CsvTable:
+class CsvTable(SurveyedTable):
     """A text table whose first line names its columns.
 
     Args:
@@ -32,9 +31,10 @@ class CsvTable:
     """
 
     unit = "line"
+    cell_types = TextColumn
 
     def __init__(self, root: Root, path: str) -> None:
-        self._root, self._path = root, path
+        super().__init__(root, path)
         with root.open(path) as file:
             head = file.read(HEAD_BYTES)
         self._encoding = encoding_of(head)
@@ -64,19 +64,9 @@ class CsvTable:
         return distinct_names(header)
 
     @property
-    def bytes_columns(self) -> Collection[str]:
-        """See `Table.bytes_columns`; text holds none."""
-        return ()
-
-    @property
-    def types(self) -> Mapping[str, tuple[pa.DataType, Reader]]:
-        """See `Table.types`."""
-        return self._survey[0]
-
-    @property
-    def rows(self) -> int:
-        """See `Table.rows`."""
-        return self._survey[1]
+    def always(self) -> Sequence[str]:
+        """See `SurveyedTable.always`."""
+        return self.columns
 
     def records(self) -> Iterator[Record]:
         """See `Table.records`."""
@@ -88,16 +78,6 @@ class CsvTable:
                 yield Record(line, dict(zip(names, cells, strict=True)))
             else:
                 yield Record(line, {}, f"expected {len(names)} cells as in the header, found {len(cells)}")
-
-    @cached_property
-    def _survey(self) -> tuple[Mapping[str, tuple[pa.DataType, Reader]], int]:
-        columns = {name: TextColumn() for name in self.columns}
-        rows = 0
-        for record in self.records():
-            rows += 1
-            for name, cell in record.cells.items():
-                columns[name].see(cell)
-        return {name: column.result() for name, column in columns.items()}, rows
 
     def _rows(self, width: int | None = None) -> Iterator[tuple[int, list[str]]]:
         """(line, cells) of every row that is not blank.

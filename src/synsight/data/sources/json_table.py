@@ -1,7 +1,7 @@
 """JSON lines: one object a line."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from synsight.data.sources.records import Record
 from synsight.data.sources.surveyed import SurveyedTable
@@ -18,11 +18,6 @@ class JsonLinesTable(SurveyedTable):
     """
 
     unit = "line"
-
-    @property
-    def bytes_columns(self) -> Collection[str]:
-        """See `Table.bytes_columns`; JSON holds none."""
-        return ()
 
     def records(self) -> Iterator[Record]:
         """See `Table.records`."""

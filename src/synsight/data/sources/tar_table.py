@@ -31,10 +31,14 @@ class TarTable(SurveyedTable):
     """
 
     unit = "sample"
-    always = ("image", "key")
 
     def __init__(self, root: Root, path: str) -> None:
         super().__init__(MemberRoot(root), path)
+
+    @property
+    def always(self) -> Sequence[str]:
+        """See `SurveyedTable.always`."""
+        return ("image", "key")
 
     @property
     def bytes_columns(self) -> Collection[str]:

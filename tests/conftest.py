@@ -1,0 +1,24 @@
+"""What tests of several folders share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A runner on a real Ray cluster of this machine, two chunks at once.
+
+    One for all tests of a process, since Ray reads its token once.
+    """
+    ray = pytest.importorskip("ray.data", reason="ray is not installed") and __import__("ray")
+    from synsight.ray_data import RayRunner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path_factory.mktemp("token") / "auth_token"))
+        yield RayRunner(workers=2)
+        ray.shutdown()
