@@ -26,7 +26,8 @@ from damage import damage_captions
 from turns import machine
 
 from synsight import files, words
-from synsight.curation import audit, repair
+from synsight.curation.audit.auditing import audit
+from synsight.curation.repair.repairing import repair
 from synsight.data.ingestion import ingest
 from synsight.evaluation import evaluate, read_results
 from synsight.recipes import pretrain

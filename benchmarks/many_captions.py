@@ -1,13 +1,14 @@
 """How do time, memory and disk of `words` grow with ten million captions, and with workers?
 
-    python benchmarks/many_captions.py [--rows 10000000] [--small 1000000] [--workers 1 2]
-        [--runner processes] [--folder KEEP]
+    python benchmarks/many_captions.py [--rows 1000000 3000000 10000000] [--workers 1 2]
+        [--runner processes] [--folder KEEP] [--cores 16 64 256] [--price 0.05]
 
 Captions are made up from those of the shipped samples: each takes the build of one of them, in which every
-other word is drawn anew. They are written in chunks, to catalogs of `--small` and of `--rows` rows. Each run
-is a process of its own. Printed: captions a second of the part that the workers share (the stage) and of the
-whole verb, processor time, the largest resident memory of the process that was called and of one worker, and
-disk. The last lines give a billion captions on paper from these figures.
+other word is drawn anew. They are written in chunks, to a catalog of each size. Each run is a process of its
+own. Printed: captions a second of the part that the workers share (the stage) and of the whole verb,
+processor time, the largest resident memory of the process that was called and of one worker (looked at ten
+times a second), what the run leaves on disk, and the machine's load at its end. The last lines give a
+billion captions on paper, from the first number of workers at the largest size.
 
 Left out: images (the catalogs hold none), languages but those of the samples, stores and networks.
 """
@@ -34,12 +35,11 @@ from synsight.data.catalog import Catalog, Commit
 SCHEMA = pa.schema([("id", pa.string()), ("caption", pa.string()), ("split", pa.string())])
 ROWS_PER_FILE = 250_000
 BILLION = 1_000_000_000
-COST_PER_CORE_HOUR = 0.05
-"""Dollars: an assumption, near the list prices of general machines in large clouds; put your own here."""
 
 PROGRAM = """
-import json, resource, sys, time
-from dataclasses import dataclass
+import json, os, resource, sys, threading, time
+from pathlib import Path
+import psutil
 from synsight.language.labelling import find_words
 from synsight.process_pool import ProcessRunner
 from synsight.stages import ThreadRunner
@@ -56,6 +56,21 @@ class Timed:
         return counts
 
 
+class Watch(threading.Thread):
+    own, worker = 0, 0
+
+    def run(self):
+        me = psutil.Process()
+        while True:
+            self.own = max(self.own, me.memory_info().rss)
+            for child in me.children(recursive=True):
+                try:
+                    self.worker = max(self.worker, child.memory_info().rss)
+                except psutil.Error:
+                    pass
+            time.sleep(0.1)
+
+
 def main():
     catalog, kind, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
     if kind == "ray":
@@ -63,6 +78,8 @@ def main():
         runner = Timed(RayRunner(workers=workers))
     else:
         runner = Timed({"processes": ProcessRunner, "threads": ThreadRunner}[kind](workers=workers))
+    watch = Watch(daemon=True)
+    watch.start()
     began = time.perf_counter()
     summary = find_words(catalog, runner=runner)
     seconds = time.perf_counter() - began
@@ -70,8 +87,8 @@ def main():
     print(json.dumps({
         "captions": summary.captions, "words": summary.vocabulary_size, "seconds": seconds,
         "stage_seconds": runner.seconds, "cpu_seconds": sum(one.ru_utime + one.ru_stime for one in used),
-        "own_cpu_seconds": used[0].ru_utime + used[0].ru_stime, "memory": used[0].ru_maxrss << 10,
-        "worker_memory": used[1].ru_maxrss << 10,
+        "own_cpu_seconds": used[0].ru_utime + used[0].ru_stime, "memory": watch.own,
+        "worker_memory": watch.worker, "load": os.getloadavg()[0],
     }))
 
 
@@ -114,35 +131,39 @@ def write_catalog(path: Path, rows: int) -> Catalog:
 def measured(program: Path, catalog: Catalog, kind: str, workers: int) -> dict[str, float]:
     """One run from the beginning, in a process of its own."""
     shutil.rmtree(catalog.work_folder, ignore_errors=True)  # ledger and fingerprints, too
+    before = size_of(catalog.path)
     done = subprocess.run(
         [sys.executable, program, catalog.path, kind, str(workers)], check=True, stdout=subprocess.PIPE
     )
-    return json.loads(done.stdout)
+    return {**json.loads(done.stdout), "disk": size_of(catalog.path) - before}
 
 
 def show(found: dict[str, float], workers: int) -> None:
-    rows = found["captions"]
+    rows, mib = found["captions"], 2**20
     print(
         f"{rows:>12,.0f} captions, {workers} worker(s): stage {rows / found['stage_seconds']:>9,.0f}/s, "
         f"whole verb {rows / found['seconds']:>9,.0f}/s, {rows / found['cpu_seconds']:>9,.0f} a processor "
-        f"second; peak {found['memory'] / 2**20:,.0f} MiB, "
-        f"a worker {found['worker_memory'] / 2**20:,.0f} MiB; "
-        f"{found['seconds']:,.0f} s",
+        f"second; peak {found['memory'] / mib:,.0f} MiB, a worker {found['worker_memory'] / mib:,.0f} MiB; "
+        f"{found['disk'] / rows:.1f} bytes a caption on disk; {found['seconds']:,.0f} s, "
+        f"load {found['load']:.1f}",
         flush=True,
     )
 
 
-def on_paper(one: dict[str, float], disk: float) -> None:
-    """A billion captions from the processor time of one worker's run at full size."""
+def on_paper(one: dict[str, float], cores: list[int], price: float) -> None:
+    """A billion captions from the processor time of one run at full size."""
     rows = one["captions"]
     own = one["own_cpu_seconds"] / rows
     shared = one["cpu_seconds"] / rows - own
     print(f"\na caption: {1e6 * shared:.1f} us in workers, {1e6 * own:.1f} us in the calling process")
-    for cores in (16, 64, 256):
-        hours = BILLION * (shared / cores + own) / 3600  # as if nobody worked while the other did
-        cost = hours * (cores + 1) * COST_PER_CORE_HOUR
-        print(f"1 billion captions, {cores:>3} cores: {hours:6.1f} h, about ${cost:,.0f}")
-    print(f"disk: {disk * BILLION / rows / 1e9:,.0f} GB beside the captions")
+    for number in cores:
+        hours = BILLION * (shared / number + own) / 3600  # as if nobody worked while the other did
+        cost = hours * (number + 1) * price
+        print(
+            f"1 billion captions, {number:>3} cores: {hours:6.1f} h, "
+            f"about ${cost:,.2f} at ${price} a core and hour"
+        )
+    print(f"disk: {one['disk'] * BILLION / rows / 1e9:,.0f} GB beside the captions")
 
 
 def size_of(folder: Path) -> int:
@@ -151,34 +172,37 @@ def size_of(folder: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--small", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--runner", choices=["processes", "threads", "ray"], default="processes")
     parser.add_argument("--folder", type=Path, help="where catalogs are kept for the next time")
+    parser.add_argument("--cores", type=int, nargs="+", default=[16, 64, 256], help="of the cluster on paper")
+    parser.add_argument("--price", type=float, default=0.05, help="dollars for a core and hour on paper")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
         program = Path(temporary) / "words_program.py"
         program.write_text(PROGRAM)
         print(machine("pyarrow", "pylance", threads=max(chosen.workers)))
-        sizes = sorted({min(chosen.small, chosen.rows), chosen.rows})
-        peaks = []
+        sizes = sorted(set(chosen.rows))
+        firsts = []
         for rows in sizes:
             began = time.perf_counter()
             catalog = write_catalog(folder / f"captions_{rows}", rows)
-            before = size_of(catalog.path)
-            print(f"{rows:,} captions written in {time.perf_counter() - began:,.0f} s, {before:,} bytes")
-            runs = [measured(program, catalog, chosen.runner, workers) for workers in chosen.workers]
-            for found, workers in zip(runs, chosen.workers, strict=True):
-                show(found, workers)
+            size = size_of(catalog.path)
+            print(f"{rows:,} captions written in {time.perf_counter() - began:,.0f} s, {size:,} bytes")
+            runs = []
+            for workers in chosen.workers:
+                runs.append(measured(program, catalog, chosen.runner, workers))
+                show(runs[-1], workers)
             for (one, fewer), (two, more) in pairwise(zip(runs, chosen.workers, strict=True)):
                 gain = one["stage_seconds"] / two["stage_seconds"]
                 print(f"{'':>12} stage with {more} workers against {fewer}: {gain:.2f} times the rate")
-            peaks.append(max(found["memory"] for found in runs))
-        if len(peaks) > 1:
-            print(f"peak memory at {sizes[-1]:,} against {sizes[0]:,} captions: {peaks[-1] / peaks[0]:.2f}")
-        on_paper(runs[0], size_of(catalog.path) - before)
+            firsts.append(runs[0])
+        if len(sizes) > 1:
+            grown = firsts[-1]["memory"] / firsts[0]["memory"]
+            print(f"peak memory at {sizes[-1]:,} against {sizes[0]:,} captions: {grown:.2f}")
+        on_paper(firsts[-1], chosen.cores, chosen.price)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,19 @@ def test_ftfy_is_skipped_only_where_it_changes_nothing(text):
         assert ftfy.fix_text(text) == text
 
 
+@settings(max_examples=2000, deadline=None)
+@given(st.text(alphabet="aBz 0.,:;'\"&%+<!?$^~‘’“”–—éÉàãßöÆÿÂÃœŒ°©»…\u0301\xa0€", max_size=12))
+def test_the_short_way_gives_what_the_long_way_gives(text):
+    assert clean_caption(text) == clean_caption("\n" + text)  # a line break is never short
+
+
+@pytest.mark.parametrize("text", ["women’s room", "“here” button", "São Tomé & Príncipe", "Curaçao", "naïve"])
+def test_single_marks_do_not_cost_a_search_for_wrong_encodings(text, monkeypatch):
+    expected = clean_caption("\n" + text)
+    monkeypatch.delattr("synsight.language.clean.fix_text")
+    assert clean_caption(text) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [

@@ -32,6 +32,11 @@ def captions() -> list[str]:
     return sorted({text for text in texts if text})[::12]
 
 
+def test_bytes_of_a_console_that_are_no_text_are_shown_as_such():
+    found = explain_words("caf\udce9 dog 犬")
+    assert (found.caption, found.language) == ("caf? dog 犬", "mixed")
+
+
 def test_the_pieces_that_name_a_word_are_what_the_rule_finds(captions):
     space, rule = label_space("synset", language="en"), SynsetMatcher.load()
     assert len(captions) > 300

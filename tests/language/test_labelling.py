@@ -118,6 +118,18 @@ def test_another_threshold_makes_another_vocabulary_and_old_versions_keep_theirs
     assert len(load_vocabulary(Catalog.open(tmp_path / "cat"))) == 1
 
 
+def test_columns_may_be_made_anew_again_and_again_with_other_settings(tmp_path):
+    make_catalog(tmp_path / "cat", ROWS)
+    words(tmp_path / "cat", min_count=1)
+    first, kept = word_lists(tmp_path / "cat"), Catalog.open(tmp_path / "cat").table(["id", "caption"])
+    words(tmp_path / "cat", min_count=2)  # moves one of the two columns behind the other
+    words(tmp_path / "cat", min_count=1, text_columns=["caption", "id"])  # makes both anew
+    words(tmp_path / "cat", min_count=1, hypernyms=True)
+    words(tmp_path / "cat", min_count=1)
+    assert word_lists(tmp_path / "cat") == first
+    assert Catalog.open(tmp_path / "cat").table(["id", "caption"]) == kept
+
+
 def test_new_rows_are_labelled_by_the_same_command(tmp_path):
     catalog = make_catalog(tmp_path / "cat", ROWS)
     words(tmp_path / "cat", min_count=1)

@@ -78,19 +78,20 @@ SHORT = {
 """Written down before any was tried."""
 
 
-def test_captions_of_two_to_four_words_are_told_in_three_of_four_and_english_always() -> None:
-    """44 of 60 when this was written; what is missed is taken for English, but for four."""
-    right, to_english, all_foreign = 0, 0, 0
+def test_captions_of_two_to_four_words_are_told_or_called_unknown() -> None:
+    """When this was written: 44 right, 8 unknown and 8 wrong of 60; before, 16 wrong and none unknown."""
+    right, unknown, all_foreign = 0, 0, 0
     for language, captions in SHORT.items():
         found = languages_of(captions.split("|"))
         if language == "en":
-            assert found == ["en"] * len(found)
+            assert set(found) <= {"en", None}
+            assert found.count(None) <= 2  # of letters that stand for words
             continue
         right += found.count(language)
-        to_english += found.count("en")
+        unknown += found.count(None)
         all_foreign += len(found)
     assert (all_foreign, right >= 44) == (60, True)
-    assert all_foreign - right - to_english <= 4
+    assert all_foreign - right - unknown <= 9
 
 
 def test_units_and_capitals_do_not_make_japanese_mixed() -> None:
@@ -101,9 +102,10 @@ def test_text_without_words_has_no_language() -> None:
     assert languages_of(["", " ", "123", "!?", "🐕", "0x86", "\0"]) == [None] * 7
 
 
-def test_a_short_unclear_text_is_english_and_a_long_one_only_if_its_words_are() -> None:
-    assert language_of("zork blip") == "en"
+def test_a_text_that_nothing_speaks_for_is_english_only_if_most_of_its_words_are() -> None:
     assert language_of("lizard helmet banana violin teapot giraffe") == "en"
+    assert languages_of(["cherries", "green apples"]) == ["en"] * 2
+    assert languages_of(["zork blip", "spaclu", "Teiera tazza", "kopje koffie"]) == [None] * 4
     assert language_of("mbwa anakimbia bustanini jioni pamoja watoto") is None
 
 
@@ -124,5 +126,6 @@ def test_the_shipped_captions_are_told_apart() -> None:
     table = pq.read_table(SAMPLES / "emoji.parquet", columns=["caption", "caption_ja"])
     english = languages_of(table["caption"].to_pylist())
     japanese = languages_of(table["caption_ja"].to_pylist())
-    assert english.count("en") >= 0.99 * len(english)
+    assert english.count("en") >= 0.96 * len(english)
+    assert english.count("en") + english.count(None) >= 0.99 * len(english)  # as "flag: Niue", "keycap: 3"
     assert japanese.count("ja") + japanese.count("mixed") >= 0.99 * len(japanese)

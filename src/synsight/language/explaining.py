@@ -38,6 +38,7 @@ def explain_caption(
         hypernyms: Also name the classes that the words are kinds of.
         rare: What is said of a word that is no class.
     """
+    caption = caption.encode(errors="replace").decode()  # a console may hand over bytes that are no text
     router = space.matcher()
     found = router.read([[caption]])
     language = found.languages[0]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
 
 from synsight.data.catalog import Catalog
 from synsight.errors import ConfigError, UsageError
@@ -47,18 +49,24 @@ class WordStage:
         """
         words = self.space.matcher().read(texts_of_rows(batch, self.text_columns))
         matches = words.matches
-        is_train = [True] * batch.num_rows
+        is_train = pa.repeat(True, batch.num_rows)
         if SPLIT in batch.schema.names:
-            is_train = [split == TRAIN for split in batch.column(SPLIT).to_pylist()]
+            is_train = _is_train(batch.column(SPLIT))
         return pa.record_batch(
             {
                 "numbers": pa.ListArray.from_arrays(pa.array(matches.bounds), pa.array(matches.numbers)),
                 "unmatched": pa.array(matches.unmatched, pa.list_(pa.string())),
                 "nouns": pa.array(words.nouns, pa.list_(pa.string())),
                 "language": pa.array(words.languages, pa.string()),
-                "is_train": pa.array(is_train, pa.bool_()),
+                "is_train": is_train,
             }
         )
+
+
+def _is_train(splits: pa.Array) -> pa.Array:
+    if not pt.is_string(splits.type):
+        return pa.array([split == TRAIN for split in splits.to_pylist()], pa.bool_())
+    return pc.fill_null(pc.equal(splits, TRAIN), False)
 
 
 def find_words(

@@ -1,9 +1,9 @@
 """Which language a text is in, told by scripts, frequent words and endings; no model.
 
 Scripts settle most: kana is Japanese, Hangul Korean, and so on. Text in Latin script is told by
-`profiles.py`. A short plain text that nothing speaks for is taken for English, the language of most captions;
-a longer one only if WordNet knows half of its words. Han characters alone are told apart by what the
-national character sets hold.
+`profiles.py`. A plain text that nothing speaks for is English if WordNet knows more than half of its words;
+else its language is unknown, and it is read as most captions are, by the English rule. Han characters alone
+are told apart by what the national character sets hold.
 """
 
 import re
@@ -48,6 +48,7 @@ _HARD_SIGN_IS_RUSSIAN = re.compile("[ыэё]", re.IGNORECASE)
 
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa\uff66-\uff6f\uff71-\uff9d]")
 _HAN = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_NO_LATIN = re.compile(f"[{''.join(_SCRIPTS.values())}]|{_KANA.pattern}|{_HAN.pattern}")
 _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff][A-Za-z\u00c0-\u024f\u1e00-\u1eff'’]*")
 _LATIN_LETTERS = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _CHINESE = frozenset("这這们們你妳她它很吗嗎呢吧啊")
@@ -87,6 +88,8 @@ def languages_of(texts: Sequence[str]) -> list[str | None]:
 
 def _by_script(text: str) -> str | None:
     """The language of a text that is not in Latin script; None: it is, or has no letters."""
+    if not _NO_LATIN.search(text):
+        return None
     num_latin = len(_LATIN_LETTERS.findall(text))
     if _KANA.search(text):
         return MIXED if _has_latin_words(text) else "ja"

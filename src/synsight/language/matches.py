@@ -1,5 +1,6 @@
 """What a rule finds in many captions at once."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,7 @@ class Matches:
 
     numbers: np.ndarray
     bounds: np.ndarray
-    unmatched: list[list[str]] = field(default_factory=list)
+    unmatched: Sequence[Sequence[str]] = field(default_factory=list)
 
     def __getitem__(self, row: int) -> list[int]:
         found: list[int] = self.numbers[self.bounds[row] : self.bounds[row + 1]].tolist()
@@ -26,6 +27,18 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
+
+
+def lists_of_rows(words: Mapping[int, Sequence[str]], num_rows: int) -> list[Sequence[str]]:
+    """The words of each row, from those of the rows that have some.
+
+    A list a row would be most of the work where few rows have words: it is Python's garbage collector that
+    looks at each.
+    """
+    lists: list[Sequence[str]] = [()] * num_rows
+    for row, found in words.items():
+        lists[row] = found
+    return lists
 
 
 def unique_in_rows(rows: np.ndarray, values: np.ndarray, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +52,11 @@ def unique_in_rows(rows: np.ndarray, values: np.ndarray, num_rows: int) -> tuple
     Returns:
         The values, int32, and the bounds of the rows in them, int32 [N + 1].
     """
-    keys = np.unique((rows << 32) | values)
-    counts = np.bincount(keys >> 32, minlength=num_rows)
-    bounds = np.concatenate(([0], np.cumsum(counts)))
-    return (keys & 0xFFFFFFFF).astype(np.int32), bounds.astype(np.int32)
+    keys = (rows << 32) | values
+    keys.sort(kind="stable")  # the rows mostly ascend already, which this kind makes use of
+    first = np.ones(len(keys), bool)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    keys = keys[first]
+    bounds = np.zeros(num_rows + 1, np.int32)
+    np.cumsum(np.bincount(keys >> 32, minlength=num_rows), out=bounds[1:])
+    return (keys & 0xFFFFFFFF).astype(np.int32), bounds

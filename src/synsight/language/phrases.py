@@ -27,6 +27,8 @@ SHORTEST_PART = 3
 """Letters of either part of a word that captions may part."""
 
 _SEPARATORS = re.compile(r"[_-]")
+_NUMBER_BITS = 32
+_NO_PHRASE = -2
 _PAIR_SLOTS = 1 << 22
 _MIXER = 0x9E3779B1  # 2^32 / golden ratio: neighbouring numbers land far apart
 
@@ -71,13 +73,16 @@ class PhraseBook:
             if self._offsets.get(numbers, -1) < 0:
                 self._offsets[numbers] = offset
         self._add_parted_words(reader)
-        self._longest: dict[tuple[int, int], int] = {}
+        self._pairs: dict[int, tuple[int, int]] = {}
+        """First two words of a phrase, as one number -> words of the longest that begins so, what the two
+        name by themselves.
+        """
         for numbers in self._offsets:
-            pair = (numbers[0], numbers[1])
-            self._longest[pair] = max(self._longest.get(pair, 0), len(numbers))
+            pair = numbers[0] << _NUMBER_BITS | numbers[1]
+            longest = max(self._pairs.get(pair, (0, 0))[0], len(numbers))
+            self._pairs[pair] = longest, self._offsets.get(numbers[:2], _NO_PHRASE)
         self._may_begin = np.zeros(_PAIR_SLOTS, bool)
-        firsts, seconds = np.array(list(self._longest), np.int64).T
-        self._may_begin[_slots(firsts, seconds)] = True
+        self._may_begin[_slots(np.array(list(self._pairs), np.int64))] = True
 
     def _is_one_thing(self, last: str, lemma: str, offset: int) -> bool:
         """Whether an adjective and a noun mean this synset and not what they say, as "brown bear" does.
@@ -128,30 +133,34 @@ class PhraseBook:
         Args:
             numbers: [N] int64, 0 for a word (or a mark) that no phrase holds.
         """
-        candidates = np.flatnonzero(self._may_begin[_slots(numbers[:-1], numbers[1:])])
-        pairs = zip(
-            candidates.tolist(), numbers[candidates].tolist(), numbers[candidates + 1].tolist(), strict=True
-        )
+        pairs = numbers[:-1] << _NUMBER_BITS | numbers[1:]
+        candidates = np.flatnonzero(self._may_begin[_slots(pairs)])
         starts, lengths, offsets, end = [], [], [], 0
-        for start, first, second in pairs:
-            longest = self._longest.get((first, second), 0)
-            if not longest or start < end:
+        for start, pair in zip(candidates.tolist(), pairs[candidates].tolist(), strict=True):
+            begun = self._pairs.get(pair)
+            if begun is None or start < end:
                 continue
-            window = (first, second)
+            longest, offset = begun
+            length = 2
             if longest > 2:
-                window = tuple(numbers[start : start + longest].tolist())
-            for length in range(len(window), 1, -1):
-                offset = self._offsets.get(window[:length])
-                if offset is not None:
-                    end = start + length
-                    starts.append(start)
-                    lengths.append(length)
-                    offsets.append(offset)
-                    break
+                length, offset = self._longer(numbers[start : start + longest].tolist(), offset)
+            if offset != _NO_PHRASE:
+                end = start + length
+                starts.append(start)
+                lengths.append(length)
+                offsets.append(offset)
         firsts = np.array(starts, np.int64)
         sizes = np.array(lengths, np.int64)
         places = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         return Phrases(firsts, np.array(offsets, np.int64), np.repeat(firsts, sizes) + places)
+
+    def _longer(self, window: list[int], offset: int) -> tuple[int, int]:
+        """The words of the longest phrase that begins a window, and what it names; its pair: `offset`."""
+        for length in range(len(window), 2, -1):
+            longer = self._offsets.get(tuple(window[:length]))
+            if longer is not None:
+                return length, longer
+        return 2, offset
 
     def _number(self, word: str) -> int:
         return self.numbers.setdefault(self.base(word), len(self.numbers) + 1)
@@ -172,6 +181,6 @@ def phrase_words(lemma: str) -> Sequence[str] | None:
     return words
 
 
-def _slots(firsts: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    slots: np.ndarray = ((firsts * _MIXER) ^ (seconds * 31)) % _PAIR_SLOTS
+def _slots(pairs: np.ndarray) -> np.ndarray:
+    slots: np.ndarray = (((pairs >> _NUMBER_BITS) * _MIXER) ^ (pairs * 31)) & (_PAIR_SLOTS - 1)
     return slots

@@ -6,7 +6,7 @@ text's scores are a sum over rows of a table.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -17,8 +17,6 @@ from synsight.language.wordnet import NounTable
 
 MAX_CHARACTERS = 1000
 """More is not read."""
-SHORT = 4
-"""Words up to which a plain text without evidence is taken for English."""
 SHORT_WORDS = {1: 0.25, 2: 0.5}
 """Letters of a word -> its weight: many are initials, codes and words of several languages."""
 MAX_SPELLINGS = 300_000
@@ -77,18 +75,17 @@ class Profiles:
             elif sure:
                 found[row] = "en"
             elif many:
-                found[row] = self._unclear(texts[row], tokens[bounds[row] + 1 : ends[row]], scores[row], many)
+                found[row] = self._unclear(texts[row], tokens[bounds[row] + 1 : ends[row]], scores[row])
         return found
 
-    def _unclear(self, text: str, tokens: list[bytes], scores: np.ndarray, many: int) -> str | None:
+    def _unclear(self, text: str, tokens: list[bytes], scores: np.ndarray) -> str | None:
+        """Of a text whose words speak for no language clearly: English only if most of them are English."""
         best = int(scores.argmax())
         if not text.isascii() and scores[best] > 0:
             return self.languages[best]
-        if many <= SHORT:
-            return "en"
         words = [token.decode() for token in tokens if token.isalpha()]
-        known = sum(self._is_english(word) or self._is_english(word.rstrip("s")) for word in words)
-        return "en" if 2 * known >= len(words) else None
+        known = sum(any(map(self._is_english, (word, *_singulars(word)))) for word in words)
+        return "en" if 2 * known > len(words) else None
 
     def weights(self, word: str) -> np.ndarray | None:
         """What a lower-case word says for each language; None: nothing."""
@@ -127,6 +124,14 @@ class Profiles:
             yield from (
                 self._letters[letter] / 2 for letter in dict.fromkeys(word) if letter in self._letters
             )
+
+
+def _singulars(word: str) -> Iterator[str]:
+    """What a regular plural may be of."""
+    if word.endswith("s"):
+        yield word.rstrip("s")
+    if word.endswith("ies"):
+        yield word[:-3] + "y"
 
 
 class _Spellings(dict[bytes, int]):

@@ -7,6 +7,7 @@ Côte d'Ivoire"). It is counted, its company terms are found, and sub-words read
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -16,7 +17,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from synsight.errors import MissingDependency
-from synsight.language.matches import Matches, unique_in_rows
+from synsight.language.matches import Matches, lists_of_rows, unique_in_rows
 from synsight.language.term_matching import TermMatcher
 
 Language = Literal["auto", "en", "ja"]
@@ -48,7 +49,7 @@ class Words:
     """What is found in N rows of text."""
 
     matches: Matches
-    nouns: list[list[str]]
+    nouns: Sequence[Sequence[str]]
     """The unmatched words of each row that may become entries of the vocabulary themselves."""
     languages: list[str | None]
     """Of each row's text; None: it has none, or none that can be told."""
@@ -74,20 +75,20 @@ class Router:
 
     def read(self, rows: Sequence[Sequence[str]]) -> Words:
         """The words of rows of texts."""
-        captions = [self.rule.join(row) for row in rows]
+        captions = [row[0] if len(row) == 1 else self.rule.join(row) for row in rows]
         languages = languages_of_texts(captions)
         by_language = {language: self._readers(language) for language in set(languages)}
         if all(one is _ENGLISH_ONLY for one in by_language.values()):  # the common case, at the rule's speed
             matches = self.rule.match(captions)
             if not self.english_nouns:
-                return Words(matches, [[]] * len(rows), languages)
+                return Words(matches, [()] * len(rows), languages)
             return Words(matches, [self._english_nouns(words) for words in matches.unmatched], languages)
         readers = [by_language[language] for language in languages]
         found = _Gathered(len(rows))
         self._read_english(captions, [row for row, one in enumerate(readers) if one.english], readers, found)
         self._read_japanese(rows, [row for row, one in enumerate(readers) if one.japanese], readers, found)
-        self._read_others(captions, [row for row, one in enumerate(readers) if one == _NOBODY], found)
-        return Words(found.matches(), found.nouns, languages)
+        self._read_others(captions, [row for row, one in enumerate(readers) if one is _NOBODY], found)
+        return Words(found.matches(), lists_of_rows(found.nouns, len(rows)), languages)
 
     def readers(self, language: str | None) -> tuple[bool, bool]:
         """Whether English and Japanese rules read text of a language."""
@@ -110,8 +111,9 @@ class Router:
     ) -> None:
         matches = self.rule.match([captions[place] for place in places])
         found.take(places, matches)
-        for row, place in enumerate(places):
-            unmatched = matches.unmatched[row]
+        for place, unmatched in zip(places, matches.unmatched, strict=True):
+            if not unmatched:
+                continue
             if readers[place].japanese:
                 unmatched = [word for word in unmatched if not has_japanese_script(word)]
             found.say(place, unmatched, self._english_nouns(unmatched))
@@ -153,7 +155,7 @@ class Router:
                 numbers = self.terms.without_terms(captions[place])[1]
                 found.pairs += [(place, number) for number in numbers]
 
-    def _english_nouns(self, words: list[str]) -> list[str]:
+    def _english_nouns(self, words: Sequence[str]) -> list[str]:
         return [word for word in words if _PLAIN_WORD.fullmatch(word)] if self.english_nouns else []
 
 
@@ -223,22 +225,25 @@ class _Gathered:
     """The same, as arrays [P, 2]."""
 
     def __post_init__(self) -> None:
-        self.unmatched: list[list[str]] = [[] for _ in range(self.rows)]
-        self.nouns: list[list[str]] = [[] for _ in range(self.rows)]
+        self.unmatched: dict[int, list[str]] = defaultdict(list)
+        self.nouns: dict[int, list[str]] = defaultdict(list)
 
     def take(self, places: Sequence[int], matches: Matches) -> None:
         """The words of rows."""
         rows = np.repeat(np.array(places, np.int64), np.diff(matches.bounds))
         self.parts.append(np.stack((rows, matches.numbers.astype(np.int64)), axis=1))
 
-    def say(self, row: int, unmatched: list[str], nouns: list[str]) -> None:
+    def say(self, row: int, unmatched: Sequence[str], nouns: list[str]) -> None:
         """What has no meaning in a row."""
-        self.unmatched[row] += unmatched
-        self.nouns[row] += nouns
+        if unmatched:
+            self.unmatched[row] += unmatched
+        if nouns:
+            self.nouns[row] += nouns
 
     def matches(self) -> Matches:
         pairs = np.concatenate([np.array(self.pairs, np.int64).reshape(-1, 2), *self.parts])
-        return Matches(*unique_in_rows(pairs[:, 0], pairs[:, 1], self.rows), unmatched=self.unmatched)
+        unmatched = lists_of_rows(self.unmatched, self.rows)
+        return Matches(*unique_in_rows(pairs[:, 0], pairs[:, 1], self.rows), unmatched=unmatched)
 
 
 def _may_be_entry(word: str) -> bool:

@@ -11,7 +11,7 @@ from threading import Lock
 
 import numpy as np
 
-from synsight.language.matches import Matches, unique_in_rows
+from synsight.language.matches import Matches, lists_of_rows, unique_in_rows
 from synsight.language.nouns import Kind, NounReader, Reading
 from synsight.language.phrases import PhraseBook
 from synsight.language.tokens import BREAK, CAPTION_END, cut
@@ -161,10 +161,12 @@ class _Spellings(dict[bytes, int]):
         return code
 
 
-def _words_at(positions: np.ndarray, tokens: list[bytes], rows: np.ndarray, num_rows: int) -> list[list[str]]:
-    words: list[list[str]] = [[] for _ in range(num_rows)]
+def _words_at(
+    positions: np.ndarray, tokens: list[bytes], rows: np.ndarray, num_rows: int
+) -> Sequence[Sequence[str]]:
+    words: dict[int, list[str]] = {}
     for position, row in zip(positions.tolist(), rows[positions].tolist(), strict=True):
         token = tokens[position]
         if len(token) <= MAX_UNMATCHED_BYTES:
-            words[row].append(token.decode(errors="replace"))
-    return words
+            words.setdefault(row, []).append(token.decode(errors="replace"))
+    return lists_of_rows(words, num_rows)

@@ -41,6 +41,8 @@ def check_text_columns(catalog: Catalog, columns: Sequence[str]) -> None:
 
 def texts_of_rows(batch: pa.RecordBatch, columns: Sequence[str]) -> list[list[str]]:
     """All texts of each row, in the order of the columns, without those that are missing or empty."""
+    if len(columns) == 1 and pt.is_string(batch.schema.field(columns[0]).type):
+        return [[text] if text else [] for text in batch.column(columns[0]).to_pylist()]
     lists = [_texts(batch.column(name)) for name in columns]
     return [[text for texts in row for text in texts if text] for row in zip(*lists, strict=True)]
 

@@ -37,17 +37,26 @@ def _byte_table() -> bytes:
     return bytes(table)
 
 
-def _classes(*members: bytes) -> np.ndarray:
-    """[256] bool for each byte: is it one of these?"""
-    table = np.zeros(256, bool)
-    table[np.frombuffer(b"".join(members), np.uint8)] = True
-    return table
+_SUSPICIOUS, _LOWER, _UPPER, _SLASH, _W = 1, 2, 4, 8, 16
+
+
+def _kind_table() -> bytes:
+    """Byte -> byte: what it may be a sign of, one bit each."""
+    table = bytearray(256)
+    for members, kind in (
+        (bytes(range(1, 32)) + b"%+&<@" + bytes(range(127, 256)), _SUSPICIOUS),
+        (b"abcdefghijklmnopqrstuvwxyz", _LOWER),
+        (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", _UPPER),
+        (b"/", _SLASH),
+        (b"w", _W),
+    ):
+        for member in members:
+            table[member] |= kind
+    return bytes(table)
 
 
 _TABLE = _byte_table()
-_SUSPICIOUS = _classes(bytes(range(1, 32)), b"%+&<@", bytes(range(127, 256)))
-_LOWER = _classes(b"abcdefghijklmnopqrstuvwxyz")
-_UPPER = _classes(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_KINDS = _kind_table()
 
 
 def cut(captions: Sequence[str]) -> list[bytes]:
@@ -78,10 +87,12 @@ def _suspects(data: bytes, num_captions: int) -> Sequence[int]:
     ends = np.flatnonzero(codes == 0)
     if len(ends) != num_captions:
         return range(num_captions)  # a caption holds the byte that ends captions; cleaning takes it out
-    odd = _SUSPICIOUS[codes]
-    odd[1:] |= _LOWER[codes[:-1]] & _UPPER[codes[1:]]
-    odd[1:] |= (codes[:-1] == ord("/")) & (codes[1:] == ord("/"))
-    odd[2:] |= (codes[:-2] == ord("w")) & (codes[1:-1] == ord("w")) & (codes[2:] == ord("w"))
+    kinds = np.frombuffer(data.translate(_KINDS), np.uint8)
+    odd = kinds & _SUSPICIOUS
+    odd[1:] |= kinds[:-1] & (kinds[1:] >> 1) & _LOWER  # an upper-case letter's bit is the next one
+    both = kinds[:-1] & kinds[1:]
+    odd[1:] |= both & _SLASH
+    odd[2:] |= both[:-1] & kinds[2:] & _W
     rows = np.searchsorted(ends, np.flatnonzero(odd))
     long = np.flatnonzero(np.diff(ends, prepend=-1) > MAX_CHARACTERS)
     suspects: list[int] = np.unique(np.concatenate((rows, long))).tolist()

@@ -34,7 +34,7 @@ from synsight.records import WordsSummary, as_json
 TOP = 30
 LANGUAGE = "language"
 """The column of each row's language."""
-LANGUAGES_VERSION = "1"
+LANGUAGES_VERSION = "2"
 """Changes whenever `languages_of` gives other results."""
 
 
