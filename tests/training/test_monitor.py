@@ -26,7 +26,8 @@ from synsight.distributed import World
 from synsight.errors import ConfigError, DataError
 from synsight.methods import Method
 from synsight.metrics import acc1, rank_me, uniformity, unit_feature_spread, weighted_knn
-from synsight.models import load
+from synsight.models import ModelConfig, load
+from synsight.models.preparing import prepared
 from synsight.training import RunConfig, train
 from synsight.training.held_out import choose_rows, share_of, whole_of
 from synsight.training.monitor import EMBED_COST, Monitor, build_monitor
@@ -186,11 +187,22 @@ def test_only_the_rows_trained_on_serve_as_neighbours(larger: Catalog):
     assert held_out.class_names == KINDS  # the others are asked about all the same
 
 
-def test_held_out_images_are_normalised_as_the_training_images_are(catalog: Catalog):
-    own = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
-    held_out, _ = choose_rows(config_of(catalog), catalog, rows=None, world=World(), **own)
+def test_held_out_images_are_prepared_as_the_saved_model_will_prepare_them(catalog: Catalog):
+    shown = ModelConfig(
+        encoder="test_vit",
+        image_size=16,
+        embedding_dim=1,
+        mean=(0.1, 0.2, 0.3),
+        std=(0.4, 0.5, 0.6),
+        crop_fraction=0.8,
+        interpolation="bilinear",
+        resize="squash",
+    )
+    held_out, _ = choose_rows(config_of(catalog), catalog, rows=None, world=World(), model=shown)
     assert held_out is not None and held_out.train is not None
-    assert {(one.mean, one.std) for one in (held_out.val, held_out.train)} == {(own["mean"], own["std"])}
+    assert {(one.mean, one.std) for one in (held_out.val, held_out.train)} == {(shown.mean, shown.std)}
+    asked = catalog.take(catalog.positions("split = 'val'"), ["image"])["image"].to_pylist()
+    assert torch.equal(held_out.val.share[:, 0], prepared(asked, shown))
 
 
 def test_the_rows_can_come_from_another_catalog_and_column(catalog: Catalog, larger: Catalog):

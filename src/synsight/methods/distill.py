@@ -85,8 +85,12 @@ class Distill(Method):
         self.to_teacher = nn.Linear(embedding_dim, of.embedding_dim, bias=False)
         self.word_head = None
         if teacher.word_head is not None:
-            self.word_head = linear_head(embedding_dim, teacher.word_head.out_features)
-        self.label_head = linear_head(embedding_dim, of.classes) if of.head == "labels" else None
+            self.word_head = _head_like(
+                teacher.word_head, embedding_dim, classes=teacher.word_head.out_features
+            )
+        self.label_head = None
+        if of.head == "labels":
+            self.label_head = _head_like(teacher.head, embedding_dim, classes=of.classes)
 
     @property
     def teacher(self) -> Model:
@@ -192,6 +196,19 @@ def student_model(
         trained_rows=_rows_of_both(model, teacher),
         name=model.name,
     )
+
+
+def _head_like(head: nn.Module | None, embedding_dim: int, *, classes: int) -> nn.Linear:
+    """A head that begins with the teacher's bias, if the teacher's is linear.
+
+    From zero it would expect every second of thousands of words: the divergence begins tens of times as high,
+    and clipped gradients go into the bias before the features are heard (figures: docs/distill.md).
+    """
+    begun = linear_head(embedding_dim, classes)
+    if isinstance(head, nn.Linear):
+        with torch.no_grad():
+            begun.bias.copy_(head.bias)
+    return begun
 
 
 def _rows_of_both(student: Model, teacher: Model) -> TrainedRows | None:

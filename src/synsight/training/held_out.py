@@ -1,5 +1,6 @@
 """The rows that a monitor looks at: chosen and decoded once, each process keeping its share of the pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,15 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synsight.data.catalog import Catalog
+from synsight.data.label_names import label_name
 from synsight.data.training_data import IMAGENET_MEAN, IMAGENET_STD, TrainingData
 from synsight.data.views import ViewsConfig
 from synsight.distributed import World
-from synsight.errors import DataError, near_names
+from synsight.errors import DataError, ImageError, near_names
+from synsight.models import ModelConfig
+from synsight.models.preparing import prepared
 from synsight.seeding import generator
 from synsight.training.config import RunConfig
 
 DECODE_BATCH = 256
-PLAIN = ViewsConfig(kind="plain", count=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +70,7 @@ def choose_rows(
     *,
     rows: NDArray[np.int64] | None,
     world: World,
-    mean: tuple[float, ...] = IMAGENET_MEAN,
-    std: tuple[float, ...] = IMAGENET_STD,
+    model: ModelConfig | None = None,
 ) -> tuple[HeldOut | None, str]:
     """Choose and decode the rows of a run's monitor, with labels where there are any.
 
@@ -77,8 +79,8 @@ def choose_rows(
         catalog: The run's catalog; `config.monitor.data` may name another one to look at.
         rows: Positions trained on, when they are not those of `config.where`; only these serve as neighbours.
         world: The processes that look together.
-        mean: Of the normalisation, as in training.
-        std: As `mean`.
+        model: Of the model that the run will save, whose images are prepared as evaluation does it; None: as
+            for an encoder that begins without weights.
 
     Returns:
         The rows, or None when there is none to ask about; and why there are no labels or neighbours, or "".
@@ -104,12 +106,12 @@ def choose_rows(
             reason = f"the catalog has no labelled rows where {config.monitor.where}"
     if not len(asked):
         return None, f"the catalog has no rows where {config.monitor.where}"
-    chosen = _Chosen(config, source, world, mean, std)
+    chosen = _Chosen(config, source, world, model or _untrained(config))
     asked = chosen.some(asked, config.monitor.val_rows, "val")
     views = chosen.some(asked, config.monitor.views_rows, "views") if config.monitor.views_rows else asked[:0]
     augmented = ViewsConfig(kind="simclr", count=config.monitor.views_per_row)
     found = HeldOut(
-        val=chosen.decoded(asked, PLAIN), views=chosen.decoded(views, augmented) if len(views) > 1 else None
+        val=chosen.prepared(asked), views=chosen.augmented(views, augmented) if len(views) > 1 else None
     )
     return (found if label is None else chosen.labelled(found, asked, neighbours, label)), reason
 
@@ -132,8 +134,7 @@ class _Chosen:
     config: RunConfig
     source: Catalog
     world: World
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    model: ModelConfig
 
     def some(self, positions: NDArray[np.int64], most: int, name: str) -> NDArray[np.int64]:
         if len(positions) <= most:
@@ -152,29 +153,53 @@ class _Chosen:
             val=found.val,
             views=found.views,
             val_labels=numbers[: len(asked)],
-            train=self.decoded(neighbours, PLAIN) if len(neighbours) else None,
+            train=self.prepared(neighbours) if len(neighbours) else None,
             train_labels=numbers[len(asked) :],
             class_names=tuple(class_names.tolist()),
         )
 
     def _names(self, positions: NDArray[np.int64], label: str) -> NDArray[np.str_]:
         column = self.source.take(positions, [label])[label].to_pylist() if len(positions) else []
-        return np.array([str(value) for value in column], dtype=np.str_)
+        return np.array([str(label_name(value)) for value in column], dtype=np.str_)
 
-    def decoded(self, positions: NDArray[np.int64], views: ViewsConfig) -> Pixels:
+    def prepared(self, positions: NDArray[np.int64]) -> Pixels:
+        """As evaluation sees them."""
+
+        def pixels(share: NDArray[np.int64]) -> Tensor:
+            images = self.source.take(positions[share], ["image"])["image"].to_pylist()
+            try:
+                return prepared(images, self.model)[:, None]
+            except ImageError as error:
+                raise DataError(
+                    f"{self.source.path}: an image to monitor by can no longer be decoded ({error}); ingest "
+                    "the source again."
+                ) from error
+
+        return self._shared(len(positions), pixels)
+
+    def augmented(self, positions: NDArray[np.int64], views: ViewsConfig) -> Pixels:
+        """As training sees them."""
         data = TrainingData(
             self.source,
             views=views,
             image_size=self.config.image_size,
             seed=self.config.seed,
             positions=positions,
-            mean=self.mean,
-            std=self.std,
             cache_bytes=0,  # nothing is asked for twice
         )
-        share = share_of(len(positions), self.world)
-        parts = [
-            torch.stack(data[0, share[start : start + DECODE_BATCH]].views, dim=1)
-            for start in range(0, len(share), DECODE_BATCH)
-        ]
-        return Pixels(torch.cat(parts), total=len(positions), mean=data.mean, std=data.std)
+        return self._shared(len(positions), lambda share: torch.stack(data[0, share].views, dim=1))
+
+    def _shared(self, total: int, pixels: Callable[[NDArray[np.int64]], Tensor]) -> Pixels:
+        share = share_of(total, self.world)
+        parts = [pixels(share[start : start + DECODE_BATCH]) for start in range(0, len(share), DECODE_BATCH)]
+        return Pixels(torch.cat(parts), total=total, mean=self.model.mean, std=self.model.std)
+
+
+def _untrained(config: RunConfig) -> ModelConfig:
+    return ModelConfig(
+        encoder=config.encoder,
+        image_size=config.image_size,
+        embedding_dim=1,  # nothing about images depends on it
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )

@@ -169,9 +169,7 @@ def prepare(
     )
     device = _device()
     method = build_method(config, start, data, language).to(device).to(memory_format=torch.channels_last)
-    monitor, reason = build_monitor(
-        config, catalog, rows=positions, world=world, mean=start.mean, std=start.std
-    )
+    monitor, reason = build_monitor(config, catalog, rows=positions, world=world, model=start.config())
     total_steps = config.steps or max(config.epochs * plan.steps_per_epoch, config.least_steps)
     method.begin(total_steps)
     monitor_every = total_steps

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synsight.data.catalog import Catalog
-from synsight.data.training_data import IMAGENET_MEAN, IMAGENET_STD
 from synsight.data.views import normalise
 from synsight.distributed import World
 from synsight.methods import Method, Supervised
 from synsight.metrics.arrays import check_finite
+from synsight.models import ModelConfig
 from synsight.training.config import RunConfig
 from synsight.training.held_out import HeldOut, Pixels, choose_rows, share_of, whole_of
 from synsight.training.readings import Embedded, Reading, chances, from_numbers, read, to_numbers
@@ -198,8 +198,7 @@ def build_monitor(
     *,
     rows: NDArray[np.int64] | None,
     world: World,
-    mean: tuple[float, ...] = IMAGENET_MEAN,
-    std: tuple[float, ...] = IMAGENET_STD,
+    model: ModelConfig | None = None,
 ) -> tuple[Monitor | None, str]:
     """The monitor of a run; None when there is no row to look at. And why there are no labels, or "".
 
@@ -208,14 +207,13 @@ def build_monitor(
         catalog: Where the rows are, unless `config.monitor.data` names another place.
         rows: Positions trained on, when they are not those of `config.where`; only these serve as neighbours.
         world: The processes that look together.
-        mean: Of the normalisation, as in training.
-        std: As `mean`.
+        model: As for `choose_rows`.
 
     Raises:
         DataError: The label column that was named does not exist.
         CatalogError: The monitor's own catalog cannot be opened.
     """
-    held_out, reason = choose_rows(config, catalog, rows=rows, world=world, mean=mean, std=std)
+    held_out, reason = choose_rows(config, catalog, rows=rows, world=world, model=model)
     if held_out is None:
         return None, reason
     return Monitor(held_out, config, world=world, reason=reason), reason

@@ -16,6 +16,7 @@ from synsight.training.data_record import Rows, open_data
 from synsight.training.interrupts import stop_signals
 from synsight.training.job import prepare
 from synsight.training.loop import Sitting
+from synsight.training.memory import give_back
 from synsight.training.run_folder import LOG, RunFolder
 from synsight.training.saving import finish, read_summary, save_model
 from synsight.training.state import unpack
@@ -71,6 +72,7 @@ def train(
         ) from error
     finally:
         close_world(world)
+        give_back()
 
 
 def _train_in(folder: RunFolder, config: RunConfig, *, rows: Rows | None, world: World) -> RunSummary:

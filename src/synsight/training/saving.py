@@ -5,7 +5,7 @@ from torch import nn
 from synsight import files
 from synsight.methods import Method
 from synsight.methods.image_text import ImageText
-from synsight.models import Model, ModelConfig, TextSide
+from synsight.models import Model, TextSide
 from synsight.records import RunSummary, as_json
 from synsight.training.job import Job
 from synsight.training.lineage import making, note_in_catalog, trained_images
@@ -25,14 +25,7 @@ def save_model(folder: RunFolder, job: Job) -> None:
     kind = None if head is None else job.method.head_kind
     projection, text = _joint_space(job.method)
     trained = trained_images(folder, job)
-    config = ModelConfig(
-        encoder=job.start.architecture,
-        arguments=dict(job.start.arguments),
-        image_size=job.config.image_size,
-        embedding_dim=job.method.embedding_dim,
-        mean=job.data.mean,
-        std=job.data.std,
-        stem=job.start.stem,
+    config = job.start.config(
         method=job.config.method.name,
         head=kind,
         classes=0 if head is None else head.out_features,
