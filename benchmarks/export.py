@@ -1,113 +1,132 @@
-"""Which exported form is how fast, and what does eight bits cost?
+"""Which exported form answers as torch does, how fast is it, and what does eight bits cost?
 
-Each form of one model answers the same images: torch as it is, ONNX Runtime in float32 and in int8 (static,
-QDQ, calibrated on training images), OpenVINO. One thread each, in turn; the median and (in brackets) the
-least time of a batch of 1 and of 32, the size on disk, the largest difference of a score and the accuracy
-lost on validation images.
+Each form of one model answers the same validation images: torch as it is, ONNX Runtime in float32 and in int8
+(static, QDQ, calibrated on training images), OpenVINO, and what the torch and timm folders load. The largest
+difference of a score, also in batches of 7 and 1; the share of images with the same top answer; the accuracy
+lost; the size on disk. Then, one thread each and in turns, the milliseconds of processor time of a batch of 1
+and of 32, and the ratio of torch's time to the form's within a turn.
 
-    python benchmarks/export.py --data cat/ --label category MODEL [MODEL ...] [--image-size 64] [--turns 15]
+    python benchmarks/export.py --data cat/ [--label category] MODEL [MODEL ...] [--image-size 64]
+        [--turns 15] [--forms onnx,int8,openvino,torch,timm]
 
+A model without a head gets one of 100 labels with random weights, so that there are scores to compare.
 Left out: decoding and resizing, several threads, processors without VNNI.
 """
 
 import argparse
-import json
-import platform
 import statistics
 import tempfile
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from turns import machine, ratio, take_turns
 
 from synsight.data.catalog import Catalog
 from synsight.deployment import parity
-from synsight.deployment.export import Exported, export
+from synsight.deployment.export import export
 from synsight.deployment.exported import open_session
+from synsight.deployment.standalone import model_torch
+from synsight.deployment.without_reports import import_openvino
 from synsight.errors import SynsightError
-from synsight.finetuning.student_comparison import device_name
 from synsight.models import Model, load
+from synsight.models.heads import linear_head
 
 BATCHES = (1, 32)
+LABELS = 100
+FORMS: Mapping[str, Mapping[str, Any]] = {
+    "onnx": {"format": "onnx"},
+    "int8": {"format": "onnx", "quantise": "int8", "max_accuracy_loss": 1.0},
+    "openvino": {"format": "openvino"},
+    "torch": {"format": "torch"},
+    "timm": {"format": "timm"},
+}
 
 
 def main() -> None:
     arguments = read_arguments()
     torch.set_num_threads(1)
-    print(f"{device_name()}; Python {platform.python_version()}, torch {torch.__version__}")
-    print("| model | form | MB | ms, batch 1 | ms, batch 32 | max difference | accuracy lost |")
-    print("|---|---|---|---|---|---|---|")
+    print(machine("torch", "timm", "onnxruntime", "openvino", threads=1))
+    measured = "max difference | same top answer | accuracy lost"
+    print(f"| encoder | form | MB | {measured} | ms, 1 | ms, 32 | torch's / ms, 1 |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in arguments.models:
-        size = arguments.image_size if not Path(name).is_dir() else None
-        model = load(name, image_size=size)
+        size = None if Path(name).is_dir() else arguments.image_size
         with tempfile.TemporaryDirectory() as folder:
-            show(model, Path(folder), arguments)
+            show(with_head(load(name, image_size=size)), Path(folder), arguments)
+
+
+def with_head(model: Model) -> Model:
+    """The model, or one with a random head where it has none."""
+    if model.head is not None:
+        return model
+    torch.manual_seed(0)
+    head = linear_head(model.config.embedding_dim, LABELS)
+    torch.nn.init.normal_(head.weight, std=model.config.embedding_dim**-0.5)
+    return model.adapted(head, [f"label {number}" for number in range(LABELS)], method="random head")
 
 
 def show(model: Model, folder: Path, arguments: argparse.Namespace) -> None:
     """Print a row for each form of a model."""
-    catalog = Catalog.open(arguments.data)
-    pixels = parity.train_images(model, catalog, most=max(BATCHES))
-    runs: dict[str, Any] = {"torch": parity.reference(model)}
-    told: dict[str, Exported] = {}
-    forms: dict[str, dict[str, Any]] = {
-        "ONNX Runtime": {"format": "onnx"},
-        "ONNX Runtime int8": {"format": "onnx", "quantise": "int8", "max_accuracy_loss": 1.0},
-        "OpenVINO": {"format": "openvino"},
-    }
-    for form, settings in forms.items():
+    pixels = parity.train_images(model, Catalog.open(arguments.data), most=max(BATCHES))
+    runs: dict[str, Callable[[Any], object]] = {"torch as it is": parity.reference(model)}
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.image_state().values())
+    told = {"torch as it is": f"{size / 1e6:.1f} | – | – | –"}
+    for form in arguments.forms.split(","):
         out = folder / form
         try:
-            told[form] = export(model, out=out, data=arguments.data, label=arguments.label, **settings)
+            found = export(model, out=out, data=arguments.data, label=arguments.label, **FORMS[form])
         except SynsightError as error:
-            print(f"| {model.name} | {form} | {error} |")
+            print(f"| {model.config.encoder} | {form} | {error} |")
             continue
-        runs[form] = openvino_run(out) if form == "OpenVINO" else onnx_run(out)
-    times = alternated(runs, pixels, turns=arguments.turns)
-    for form in runs:
-        size = (
-            told[form].size_bytes
-            if form in told
-            else sum(tensor.numel() * tensor.element_size() for tensor in model.image_state().values())
+        told[form] = (
+            f"{found.size_bytes / 1e6:.1f} | {found.max_difference:.1e} | "
+            f"{round(found.agreement * found.images)} of {found.images} | {found.accuracy_loss:.4f}"
         )
-        parts = [f"{statistics.median(times[form, n]):.2f} ({min(times[form, n]):.2f})" for n in BATCHES]
-        found = told.get(form)
-        gap = "–" if found is None else f"{found.max_difference:.1e}"
-        lost = "–" if found is None else f"{found.accuracy_loss:.4f} ({found.accuracy_of})"
-        print(
-            f"| {model.config.encoder} | {form} | {size / 1e6:.1f} | {' | '.join(parts)} | {gap} | {lost} |"
-        )
-        if found is not None and found.calibration:
-            print(json.dumps({"int8 ranges": found.calibration, "agreement": found.agreement}))
+        if form in LOADED:
+            runs[form] = LOADED[form](out)
+    times = {n: timed(runs, np.ascontiguousarray(pixels[:n]), turns=arguments.turns) for n in BATCHES}
+    for form, cells in told.items():
+        taken = [f"{1e3 * statistics.median(times[n][form]):.1f}" if form in runs else "–" for n in BATCHES]
+        gain = ratio(times[1]["torch as it is"], times[1][form]) if form in runs else "–"
+        print(f"| `{model.config.encoder}` | {form} | {cells} | {' | '.join(taken)} | {gain} |", flush=True)
 
 
-def alternated(runs: dict[str, Any], pixels: Any, *, turns: int) -> dict[tuple[str, int], list[float]]:
-    """Milliseconds of a batch by form and size, the forms in turn."""
-    times: dict[tuple[str, int], list[float]] = {(form, n): [] for form in runs for n in BATCHES}
-    for turn in range(turns + 2):
-        for form, run in runs.items():
-            for size in BATCHES:
-                part = np.ascontiguousarray(pixels[:size])
-                began = time.perf_counter()
-                run(part)
-                if turn >= 2:  # the first two warm up
-                    times[form, size].append(1e3 * (time.perf_counter() - began))
-    return times
+def timed(runs: Mapping[str, Callable[[Any], object]], pixels: Any, *, turns: int) -> dict[str, list[float]]:
+    """Seconds of one batch by form, the forms in turns."""
+
+    def step(run: Callable[[Any], object]) -> Callable[[], object]:
+        return lambda: run(pixels)
+
+    return take_turns({form: step(run) for form, run in runs.items()}, turns=turns)
 
 
-def onnx_run(folder: Path) -> Any:
+def onnx_run(folder: Path) -> Callable[[Any], object]:
     session = open_session(folder / "model.onnx", threads=1)
     return lambda pixels: session.run(None, {"pixels": pixels})
 
 
-def openvino_run(folder: Path) -> Any:
-    import openvino
-
+def openvino_run(folder: Path) -> Callable[[Any], object]:
+    openvino = import_openvino(purpose="this benchmark")
     settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(str(folder / "model.xml"), "CPU", settings)
     return lambda pixels: compiled({"pixels": pixels})
+
+
+def torch_run(folder: Path) -> Callable[[Any], object]:
+    model = model_torch.load(folder)
+
+    def run(pixels: Any) -> object:
+        with torch.inference_mode():
+            return model(torch.from_numpy(pixels))
+
+    return run
+
+
+LOADED = {"onnx": onnx_run, "int8": onnx_run, "openvino": openvino_run, "torch": torch_run}
+"""Forms whose time is taken; timm's is the encoder that torch has as it is."""
 
 
 def read_arguments() -> argparse.Namespace:
@@ -117,6 +136,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--label")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--forms", default=",".join(FORMS))
     return parser.parse_args()
 
 

@@ -243,24 +243,25 @@ def test_an_export_replaces_a_former_one(tmp_path):
     assert "model.py" not in told.files
 
 
-QUICK = ("mobilenetv3_small_100",)
-"""Whose ONNX is written in every run of the tests; the others take 5 to 10 seconds each."""
+QUICK = {("mobilenetv3_small_100", "onnx")}
+"""What is written in every run of the tests; the other ONNX graphs take 5 to 10 seconds each."""
 
 
 def supported() -> list:
     """Rows of the support table: an architecture and a format that it says yes to."""
     lines = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     head = ["onnx", "openvino", "torch", "timm"]
+    slow = {"onnx", "openvino"}
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [
         pytest.param(
             name.strip("`"),
             form,
-            marks=pytest.mark.slow if form == "onnx" and name.strip("`") not in QUICK else [],
+            marks=pytest.mark.slow if form in slow and (name.strip("`"), form) not in QUICK else [],
         )
         for name, *cells in rows
         for form, cell in zip(head, cells, strict=False)
-        if cell == "yes" and form in ("onnx", "timm")
+        if cell == "yes"
     ]
 
 

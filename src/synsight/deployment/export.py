@@ -28,8 +28,8 @@ from synsight.deployment.timm_export import write_timm
 from synsight.deployment.torch_export import write_torch
 from synsight.deployment.without_reports import import_openvino
 from synsight.errors import ConfigError, ModelError, UsageError, near_names
+from synsight.manifest import Key, write_manifest
 from synsight.models import load
-from synsight.models.manifest import Key, write_manifest
 from synsight.models.saved import Model
 
 RECORD = "export.json"
@@ -265,7 +265,7 @@ def _gate(found: Parity, *, name: str, tolerance: float | None, max_accuracy_los
 HOW = {
     "onnx": "python example.py IMAGE    # needs numpy, Pillow, onnxruntime",
     "openvino": "python example.py IMAGE    # needs numpy, Pillow, openvino",
-    "torch": 'python -c "from model import load; print(load())"    # needs torch, timm, safetensors',
+    "torch": 'python -B -c "from model import load; print(load())"    # needs torch, timm, safetensors',
     "timm": "python -c \"import timm; print(timm.create_model('local-dir:.', pretrained=True))\"",
     "open_clip": "python -c \"import open_clip; print(open_clip.create_model('local-dir:.'))\"",
 }

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from synsight import files
 from synsight.deployment.without_reports import import_onnxruntime
-from synsight.errors import DataError, ModelError, ShapeError
+from synsight.errors import ModelError, ShapeError
+from synsight.manifest import Key, check_manifest
 
-GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
-PREPARATION, NAMES, MANIFEST = "preparation.json", "names.json", "manifest.json"
+GRAPH = "model.onnx"
+PREPARATION, NAMES = "preparation.json", "names.json"
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 WAYS = ("shortest", "squash")
 
@@ -113,19 +113,22 @@ class ExportedModel:
         self.outputs: tuple[str, ...] = tuple(one.name for one in session.get_outputs())
 
     @classmethod
-    def open(cls, folder: str | Path, *, threads: int | None = None) -> "ExportedModel":
-        """Read the folder; each file that is read must be the one its manifest lists.
+    def open(
+        cls, folder: str | Path, *, threads: int | None = None, key: Key | None = None
+    ) -> "ExportedModel":
+        """Read the folder, which must be what was exported: every file, every bit, the manifest's own too.
 
         Args:
             folder: What `export` wrote.
             threads: Processor threads of one call; None: as many as there are cores.
+            key: Then the manifest must be signed with it.
 
         Raises:
-            ModelError: A file is missing, was changed, or is none that `export` writes.
+            ModelError: A file is missing, was changed or put there, or is none that `export` writes.
             MissingDependency: onnxruntime is not installed.
         """
         folder = Path(folder)
-        check_files(folder)
+        check_manifest(folder, key)
         preparation = _read(folder / PREPARATION, Preparation)
         names = _read(folder / NAMES, Names)
         return cls(open_session(folder / GRAPH, threads=threads), preparation, names)
@@ -209,27 +212,6 @@ def open_session(path: Path, *, threads: int | None = None) -> Any:
     except Exception as error:  # the runtime has a dozen kinds without a common one
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{path}: expected an ONNX file ({reason}); copy the folder again.") from None
-
-
-def check_files(folder: Path) -> None:
-    """See to it that each file which will be read is the one that the folder's manifest lists.
-
-    `models.manifest.check_manifest` looks at the whole folder, and at a signature.
-
-    Raises:
-        ModelError: A file is missing, not listed, or another one.
-    """
-    path = folder / MANIFEST
-    try:
-        listed = {one["path"]: one["sha256"] for one in files.read_json(path)["files"]}
-    except (DataError, KeyError, TypeError, OSError) as error:
-        raise ModelError(
-            f"{path}: expected the manifest of an exported folder, found none that can be read "
-            f"({type(error).__name__}); give a folder that `export --format onnx` wrote."
-        ) from None
-    for name in (GRAPH, PREPARATION, NAMES, *([WEIGHTS] if (folder / WEIGHTS).exists() else [])):
-        if not (folder / name).is_file() or files.sha256_of(folder / name) != listed.get(name):
-            raise ModelError(f"{folder / name}: is not the file that was exported; copy the folder again.")
 
 
 def _read(path: Path, kind: Any) -> Any:

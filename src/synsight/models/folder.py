@@ -11,11 +11,11 @@ from torch import nn
 from synsight.data.trained_rows import TrainedRows
 from synsight.errors import ModelError
 from synsight.language.vocabulary import Vocabulary
+from synsight.manifest import check_manifest, has_manifest
 from synsight.models.backbones import RANDOM, build_backbone, check_name, embedding_dim, tensor_shapes
 from synsight.models.config import ModelConfig, read_config
 from synsight.models.feature_head import FeatureHead, head_width
 from synsight.models.folder_writing import CONFIG, TEXT, TRAINED_ON, VOCABULARY, WEIGHTS
-from synsight.models.manifest import check_manifest, has_manifest
 from synsight.models.saved import Model
 from synsight.models.several import build_several
 from synsight.models.text_side import TextSide, rebuild_text_side

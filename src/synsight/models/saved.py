@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -22,14 +21,16 @@ from synsight.data.views import normalise
 from synsight.errors import ModelError
 from synsight.language.vocabulary import Vocabulary
 from synsight.models.config import ModelConfig
-from synsight.models.feature_head import FeatureHead, head_width
+from synsight.models.feature_head import FeatureHead
 from synsight.models.folder_writing import write_folder
+from synsight.models.naming import Naming, likeliest
+from synsight.models.parts import check_parts
 from synsight.models.preparing import Images, prepared
+from synsight.models.text_reading import TextReading
 from synsight.models.text_side import TEMPLATES, TextSide
-from synsight.models.weights import digest_of
 
 
-class Model:
+class Model(Naming, TextReading):
     """An image encoder with its preprocessing, and what its scores are called.
 
     Attributes:
@@ -73,7 +74,7 @@ class Model:
             told = {**config.trained_on, "images": trained_rows.digest}
             self.config = config = replace(config, trained_on=told)
         self.name = name or config.encoder
-        _check_head(self)
+        check_parts(self)
         if config.text and text is None:
             raise ModelError(
                 f"{self.name}: the config speaks of a text tower, found none; give both or none."
@@ -131,21 +132,7 @@ class Model:
             names, rows = self.vocabulary.names, self.word_probabilities(images)
         else:
             names, rows = self.class_names, self.predict(images)
-        answers = []
-        for row in rows:
-            best = np.argsort(-row, kind="stable")[:top]
-            answers.append([(names[number], float(row[number])) for number in best])
-        return answers
-
-    def embed_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
-        """Texts in the space of `project`, unit rows, float32 [N, P].
-
-        Raises:
-            ModelError: The model reads no text, or its text tower is not on this machine.
-            MissingDependency: The text tower needs a package that is not installed.
-        """
-        rows: NDArray[np.float32] = self.text.embed(texts, batch_size=batch_size).cpu().numpy()
-        return rows
+        return likeliest(rows, names, top=top)
 
     def zero_shot(
         self,
@@ -169,33 +156,10 @@ class Model:
         """
         classes = self.text.classes(names, templates=templates)
 
-        def probabilities(pixels: Tensor) -> Tensor:
-            with torch.inference_mode():
-                cosines = F.normalize(self.project(self.features(pixels)), dim=1) @ classes.T
-                return (self.text.logit_scale * cosines).softmax(dim=1)
+        def compute(pixels: Tensor) -> Tensor:
+            return self.likeness(self.features(pixels), classes)
 
-        return self._map(images, probabilities, len(names), batch_size)
-
-    @property
-    def reads_text(self) -> bool:
-        """Whether there is a text half."""
-        return self._text is not None
-
-    @property
-    def text(self) -> TextSide:
-        """The text half; read when it is first asked for.
-
-        Raises:
-            ModelError: The model reads no text, or its text tower is not on this machine.
-        """
-        if self._text is None:
-            raise ModelError(
-                f"{self.name}: reads no text, so it knows no class by name alone; use a model trained with "
-                "clip or siglip, or 'open-clip:NAME/WEIGHTS'."
-            )
-        if not isinstance(self._text, TextSide):
-            self._text = self._text()
-        return self._text.to(self.device)
+        return self._map(images, compute, len(names), batch_size)
 
     @property
     def trained_rows(self) -> TrainedRows | None:
@@ -215,36 +179,6 @@ class Model:
         """Whether the list of the images it was trained on is kept with it."""
         return self._trained_rows is not None
 
-    @property
-    def class_names(self) -> list[str]:
-        """Readable names of the C scores, unique.
-
-        Raises:
-            ModelError: The model has no head.
-        """
-        self._need_head()
-        if self.config.head == "words" and self.vocabulary is not None:
-            return self.vocabulary.names
-        return list(self.label_names or ())
-
-    @property
-    def digest(self) -> str:
-        """12 hex digits that stand for these weights with this architecture and preprocessing; taken anew
-        each time. A text tower does not count: it changes nothing about images.
-        """
-        return digest_of(self.image_state(), settings=self._beside_the_weights())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the encoder is."""
-        return next(self.encoder.parameters()).device
-
-    def to(self, device: torch.device | str) -> "Model":
-        """Move all parts; returns the same model."""
-        for part in self._parts().values():
-            part.to(device)
-        return self
-
     def pixels(self, images: Images) -> Tensor:
         """Decoded, resized and cropped as in evaluation: uint8 [N, 3, S, S] in channels-last order.
 
@@ -259,52 +193,6 @@ class Model:
             views = normalise(pixels.to(self.device), mean=self.config.mean, std=self.config.std)
             features: Tensor = self.encoder(views)
             return features.float()
-
-    def project(self, features: Tensor) -> Tensor:
-        """Features [B, D] in the space shared with texts, [B, P], not normalised; the features themselves
-        where the model has no projection.
-        """
-        if self.projection is None:
-            return features
-        projections: Tensor = self.projection(features)
-        return projections
-
-    def scores(self, features: Tensor) -> Tensor:
-        """Features [B, D] -> what `probabilities` are made of, [B, C], without gradient.
-
-        Raises:
-            ModelError: The model has no head.
-        """
-        self._need_head()
-        assert self.head is not None
-        with torch.inference_mode():
-            scores: Tensor = self.head(features.to(self.device))
-        return scores
-
-    def probabilities(self, features: Tensor) -> Tensor:
-        """Features [B, D] -> probabilities [B, C], as in `predict`.
-
-        Raises:
-            ModelError: The model has no head.
-        """
-        scores = self.scores(features)
-        alone = self.config.head == "words" or self.config.label_scores == "sigmoid"
-        return scores.sigmoid() if alone else scores.softmax(dim=1)
-
-    def word_logits(self, features: Tensor) -> Tensor:
-        """Features [B, D] -> log-odds of each word, [B, V], without gradient.
-
-        Raises:
-            ModelError: The model knows no words.
-        """
-        if self.word_head is None:
-            raise ModelError(
-                f"{self.name}: knows no words; use a model that catlip or superclass trained, or one adapted "
-                "from it."
-            )
-        with torch.inference_mode():
-            logits: Tensor = self.word_head(features.to(self.device))
-        return logits
 
     def adapted(
         self,
@@ -378,54 +266,6 @@ class Model:
             rows[part] = compute(self.pixels(images[part])).cpu().numpy()
         return rows
 
-    def image_state(self) -> dict[str, Tensor]:
-        """All weights but those of the text half, by the names under which they are saved."""
-        return {
-            f"{name}.{key}": tensor
-            for name, part in self._parts().items()
-            for key, tensor in part.state_dict().items()
-        }
-
-    def _parts(self) -> dict[str, nn.Module]:
-        """What has weights, by the names under which they are saved."""
-        parts = {"encoder": self.encoder, "head": self.head, "projection": self.projection}
-        if self.config.head != "words":
-            parts["word_head"] = self.word_head
-        return {name: part for name, part in parts.items() if part is not None}
-
-    def _beside_the_weights(self) -> list[object]:
-        """What features depend on besides the weights; a stem's stride and a crop leave no trace in their
-        shapes.
-        """
-        config = self.config
-        settings: list[object] = [
-            config.encoder,
-            config.stem,
-            config.image_size,
-            list(config.mean),
-            list(config.std),
-            config.crop_fraction,
-        ]
-        if config.parts:
-            settings.append([dict(part) for part in config.parts])
-        if config.head_layers or config.label_scores != "softmax":
-            settings.append([[dict(layer) for layer in config.head_layers], config.label_scores])
-        # What came later counts only where it is used, so that older models keep their digest.
-        later = {
-            "arguments": dict(config.arguments),
-            "interpolation": config.interpolation,
-            "resize": config.resize,
-        }
-        plain = {"arguments": {}, "interpolation": "bicubic", "resize": "shortest"}
-        return settings if later == plain else [*settings, later]
-
-    def _need_head(self) -> None:
-        if self.head is None:
-            raise ModelError(
-                f"{self.name}: has no head, so it embeds but names nothing; use embed(), or a "
-                "model trained on words or labels."
-            )
-
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
         training = self.encoder.training
@@ -434,29 +274,3 @@ class Model:
             yield
         finally:
             self.encoder.train(training)
-
-
-def _check_head(model: Model) -> None:
-    config, head = model.config, model.head
-    built = list(config.head_layers)
-    has_layers = isinstance(head, FeatureHead)
-    if (head.spec if isinstance(head, FeatureHead) else []) != built:
-        raise ModelError(
-            f"{model.name}: the config speaks of a head of {len(built)} layers, found "
-            f"{'others' if has_layers else 'one linear layer or none'}; the two must agree."
-        )
-    scores = head_width(head, config.embedding_dim)
-    words = len(model.vocabulary or ())
-    names = {"words": words, "labels": len(model.label_names or ()), None: 0}[config.head]
-    if not scores == names == config.classes:
-        raise ModelError(
-            f"{model.name}: the config speaks of {config.classes} classes ({config.head or 'no head'}), the "
-            f"head has {scores} and there are {names} names; the three must agree."
-        )
-    kept = 0 if model.word_head is None else model.word_head.out_features
-    expected = config.classes if config.head == "words" else config.words
-    if not kept == expected == words:
-        raise ModelError(
-            f"{model.name}: the config speaks of {expected} words, the head of words has {kept} and there "
-            f"are {words} names; the three must agree."
-        )

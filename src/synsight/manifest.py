@@ -139,7 +139,7 @@ def _manifest_bytes(path: Path) -> bytes:
             return path.read_bytes()
     except OSError:
         raise ModelError(
-            f"{path}: expected a manifest, found none; release the folder again, or leave the check out."
+            f"{path}: expected a manifest, found none; give a folder that `export` or `write_manifest` wrote."
         ) from None
     raise ModelError(f"{path}: expected a manifest, found a file too large for one; copy the folder again.")
 

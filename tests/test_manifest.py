@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from small_models import small_model
 
+from models.small_models import small_model
 from synsight.errors import ModelError
-from synsight.models.manifest import MANIFEST, check_manifest, has_manifest, key_name, write_manifest
+from synsight.manifest import MANIFEST, check_manifest, has_manifest, key_name, write_manifest
 
 KEY, OTHER = b"0123456789abcdef0123456789abcdef", b"fedcba9876543210fedcba9876543210"
 
