@@ -184,6 +184,16 @@ def test_the_teacher_is_neither_trained_nor_kept_in_checkpoints(teacher):
     assert all(weight.grad is not None for weight in method.parameters())
 
 
+def test_a_student_begins_with_what_its_teacher_expects_of_any_image(tmp_path):
+    known = small_model("words", size=24)
+    with torch.no_grad():
+        known.word_head.bias.copy_(torch.tensor([-7.0, -4.0, -9.0]))
+    method = distill_method(known.save_pretrained(tmp_path / "teacher"))
+    assert torch.equal(method.word_head.bias, known.word_head.bias)
+    method.word_head.bias.data[0] += 1
+    assert method.teacher.word_head.bias[0] == -7  # a copy, not the same tensor
+
+
 def test_another_teacher_than_before_is_refused(teacher):
     with pytest.raises(ModelError, match=r"is another model .* than the one that was distilled before"):
         distill_method(teacher, teacher_digest="0" * 12)

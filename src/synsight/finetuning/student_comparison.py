@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from synsight.data.catalog import Catalog
+from synsight.data.label_names import label_name
 from synsight.errors import DataError
 from synsight.metrics import Scores, neighbour_count, score_interval, weighted_knn
 from synsight.models import Model
@@ -171,7 +172,7 @@ def _judged(
     features: Sequence[NDArray[np.float32]],
 ) -> _Judged:
     parts = [catalog.take(rows, [label, "group"]) for rows in (near, asked)]
-    named = [[str(one) for one in part[label].to_pylist()] for part in parts]
+    named = [[str(label_name(one)) for one in part[label].to_pylist()] for part in parts]
     names, numbers = np.unique(np.concatenate(named), return_inverse=True)
     train, right = numbers[: len(near)], numbers[len(near) :]
     k = neighbour_count(train)
