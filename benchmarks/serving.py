@@ -9,10 +9,14 @@ each in processes of its own; rounds of all rows alternate, and the medians are 
     decode + session   the same with one thread that decodes and prepares: what a loop in one process has
     N clients          the service; images/s, p50 and p99 of answers that are no 503, share of 503
     slow-loris         200 connections that dribble a header, beside the 8 clients
+    p99 against        of accepted requests, in multiples of what 8 clients meet in the same round
+    too large          from the first byte beyond 10 MB to the 413, announced and in chunks
     killed             the service is killed in the middle of load and started again
-    memory             of the service after the first tenth of the requests, and after the last
+    memory             of the service after the rounds, the first tenth of the requests, and the last;
+                       threads and open files
 
-Left out: networks, other machines, GPUs. On a busy machine only the ratios mean something.
+A 503 without Retry-After counts as another status. Left out: networks, other machines, GPUs. On a busy
+machine only the ratios mean something, so the load average is printed, too.
 """
 
 import argparse
@@ -101,6 +105,11 @@ class Running:
         """Megabytes resident."""
         return psutil.Process(self.process.pid).memory_info().rss / 1e6
 
+    def held(self) -> str:
+        """Threads and open files."""
+        process = psutil.Process(self.process.pid)
+        return f"{process.num_threads()} threads, {process.num_fds()} open files"
+
     def stop(self) -> int:
         self.process.terminate()
         return self.process.wait(60)
@@ -113,7 +122,8 @@ async def ask(reader, writer, body: bytes) -> int:
     header = await reader.readuntil(b"\r\n\r\n")
     length = int(header.lower().split(b"content-length:")[1].split(b"\r\n")[0])
     await reader.readexactly(length)
-    return int(header.split(b" ", 2)[1])
+    status = int(header.split(b" ", 2)[1])
+    return -status if status == 503 and b"retry-after: " not in header.lower() else status
 
 
 async def client(
@@ -215,6 +225,7 @@ def rounds(service: Running, calls: dict[str, Callable[[], object]], seconds: fl
         met.setdefault("8 + slow-loris", []).append(load_by(8, service.port, seconds=seconds))
         stop.set()
         slow.join()
+    print(f"load average {os.getloadavg()[0]:.1f}")
     whole = taken["session"]
     print(f"{'':18} {'images/s':>8} {'share':>7} {'p50 ms':>9} {'p99 ms':>9} {'503':>7}")
     for name, numbers in taken.items():
@@ -222,17 +233,49 @@ def rounds(service: Running, calls: dict[str, Callable[[], object]], seconds: fl
         print(f"{name:18} {statistics.median(numbers):8.1f} {share:7.0%}")
     for name, several in met.items():
         show(name, several, whole)
+    for name in ("200 clients", "8 + slow-loris"):
+        ratios = [one["p99"] / of["p99"] for one, of in zip(met[name], met["8 clients"], strict=True)]
+        print(f"{name:18} p99 against that of 8 clients: {', '.join(f'{one:.2f}' for one in ratios)}")
+
+
+def too_large(port: int, chunked: bool) -> float:
+    """Milliseconds from the first byte beyond the limit to the answer, which must be a 413."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        if not chunked:
+            started = time.perf_counter()
+            connection.sendall(b"POST /embed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000001\r\n\r\n")
+        else:
+            connection.sendall(
+                b"POST /embed HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            for _ in range(10):
+                connection.sendall(b"f4240\r\n" + bytes(1_000_000) + b"\r\n")
+            started = time.perf_counter()
+            connection.sendall(b"1\r\nx\r\n")
+        answer = connection.recv(100)
+    assert answer.startswith(b"HTTP/1.1 413 "), answer
+    return 1000 * (time.perf_counter() - started)
+
+
+def refuse(service: Running) -> None:
+    """Bodies beyond the limit, announced or not."""
+    for name, chunked in (("announced", False), ("in chunks", True)):
+        taken = [too_large(service.port, chunked) for _ in range(9)]
+        print(f"too large, {name}: 413 after {statistics.median(taken):.1f} ms (largest {max(taken):.1f})")
 
 
 def soak(service: Running, requests: int) -> None:
     """Memory after a tenth of the requests and after all."""
+    rounds_over = service.memory()
     first = load_by(8, service.port, requests=requests // 10)
-    before = service.memory()
+    before, held = service.memory(), service.held()
     rest = load_by(8, service.port, requests=requests - requests // 10)
     after = service.memory()
     print(
-        f"memory: {before:.0f} MB after {requests // 10:,} requests, {after:.0f} MB after {requests:,} "
-        f"({(after - before) / before:+.1%}); other statuses {[*first['other'], *rest['other']] or 'none'}",
+        f"memory: {rounds_over:.0f} MB after the rounds, {before:.0f} MB after {requests // 10:,} requests, "
+        f"{after:.0f} MB after {requests:,} ({(after - before) / before:+.1%}); "
+        f"{held} before, {service.held()} after; other statuses "
+        f"{[*first['other'], *rest['other']] or 'none'}",
         flush=True,
     )
 
@@ -266,7 +309,9 @@ def main() -> None:
         calls = bare(folder, model, os.cpu_count() or 1)
         service = Running(model)
         load_by(8, service.port, requests=16)
+        print(f"memory: {service.memory():.0f} MB before the rounds")
         rounds(service, calls, options.seconds, options.rounds)
+        refuse(service)
         soak(service, options.requests)
         kill(service, model)
 

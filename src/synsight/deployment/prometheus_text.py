@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from synsight.deployment.metric_names import Unit, metric_name
 from synsight.files import write_text
 from synsight.reports.drift_records import DriftSummary
 from synsight.reports.text import visible
@@ -19,7 +20,8 @@ MOST_WORDS = 20
 
 @dataclass(frozen=True)
 class _Metric:
-    name: str
+    what: str
+    unit: Unit
     meaning: str
     samples: list[tuple[Mapping[str, str], float]] = field(default_factory=list)
 
@@ -44,33 +46,36 @@ def prometheus_text(summary: DriftSummary) -> str:
     for metric in _metrics(summary):
         if not metric.samples:
             continue
-        lines.append(f"# HELP synsight_{metric.name} {metric.meaning}")
-        lines.append(f"# TYPE synsight_{metric.name} gauge")
+        name = metric_name("drift", metric.what, metric.unit)
+        lines.append(f"# HELP {name} {metric.meaning}")
+        lines.append(f"# TYPE {name} gauge")
         for labels, value in metric.samples:
-            told = ",".join(f'{name}="{_escaped(text)}"' for name, text in (common | dict(labels)).items())
-            lines.append(f"synsight_{metric.name}{{{told}}} {value!r}")
+            told = ",".join(f'{key}="{_escaped(text)}"' for key, text in (common | dict(labels)).items())
+            lines.append(f"{name}{{{told}}} {value!r}")
     return "\n".join(lines) + "\n"
 
 
 def _metrics(summary: DriftSummary) -> Iterable[_Metric]:
     none: dict[str, str] = {}
-    yield _Metric("drift_verdict", "0 none, 1 watch, 2 drift.", [(none, float(VERDICTS[summary.verdict]))])
-    yield _Metric("drift_p_value", "All tests together.", [(none, summary.p_value)])
+    yield _Metric("verdict", "", "0 none, 1 watch, 2 drift.", [(none, float(VERDICTS[summary.verdict]))])
+    yield _Metric("p_value", "", "All tests together.", [(none, summary.p_value)])
     yield _Metric(
-        "drift_test_p_value", "Of each test.", [({"test": one.name}, one.p_value) for one in summary.tests]
+        "test_p_value", "", "Of each test.", [({"test": one.name}, one.p_value) for one in summary.tests]
     )
     yield _Metric(
-        "drift_classifier_auc", "How well reference and current can be told apart.", [(none, summary.auc)]
+        "classifier_auc", "", "How well reference and current can be told apart.", [(none, summary.auc)]
     )
-    yield _Metric("novel_share", "Share of current images unlike the reference.", [(none, summary.novel)])
+    yield _Metric("novel_images", "ratio", "Current images unlike the reference.", [(none, summary.novel)])
     yield _Metric(
         "word_difference",
+        "ratio",
         "Current minus reference, words that moved by more than chance.",
         [({"word": one.name}, one.difference) for one in summary.words[:MOST_WORDS]],
     )
     yield _Metric(
-        "quality_share",
-        "Share of images with a flag of the audit.",
+        "flagged_images",
+        "ratio",
+        "Images with a flag of the audit.",
         [
             ({"flag": one.name, "side": side}, value)
             for one in summary.quality
@@ -79,16 +84,21 @@ def _metrics(summary: DriftSummary) -> Iterable[_Metric]:
     )
     if summary.labels is not None:
         yield _Metric(
-            "predicted_share",
-            "Share of current images predicted as a class.",
+            "predicted_images",
+            "ratio",
+            "Current images predicted as a class.",
             [({"label": one.name}, one.predicted_current) for one in summary.labels.classes],
         )
     if summary.accuracy is not None:
         told = summary.accuracy
-        yield _Metric("estimated_accuracy", "Without labels of current images.", [(none, told.value)])
-        yield _Metric("reference_accuracy", "Measured on the reference.", [(none, told.reference)])
+        if told.value is not None:
+            yield _Metric(
+                "estimated_accuracy", "ratio", "Without labels of current images.", [(none, told.value)]
+            )
+        yield _Metric("reference_accuracy", "ratio", "Measured on the reference.", [(none, told.reference)])
     yield _Metric(
-        "drift_rows",
+        "rows",
+        "",
         "Rows looked at.",
         [
             ({"side": side}, float(facts.looked_at))
@@ -96,7 +106,7 @@ def _metrics(summary: DriftSummary) -> Iterable[_Metric]:
         ],
     )
     moment = datetime.fromisoformat(summary.created_at) if summary.created_at else datetime.now(UTC)
-    yield _Metric("drift_last_run_timestamp_seconds", "When this was found.", [(none, moment.timestamp())])
+    yield _Metric("last_run", "timestamp_seconds", "When this was found.", [(none, moment.timestamp())])
 
 
 def _escaped(text: str) -> str:

@@ -90,9 +90,9 @@ def test_what_many_ask_at_once_is_what_each_asks_alone(models, model):
         counts = client.get("/metrics").text
     np.testing.assert_allclose(found, expected, atol=1e-4)
     lines = dict(line.rsplit(" ", 1) for line in counts.splitlines() if not line.startswith("#"))
-    assert float(lines["synsight_batch_images_sum"]) == 24
-    assert float(lines["synsight_batch_images_count"]) <= 24
-    assert lines['synsight_requests_total{route="/embed",status="200"}'] == "24.0"
+    assert float(lines["synsight_serve_batch_images_sum"]) == 24
+    assert float(lines["synsight_serve_batch_images_count"]) <= 24
+    assert lines['synsight_serve_requests_total{route="/embed",status="200"}'] == "24.0"
 
 
 def test_an_explanation_speaks_of_the_prediction(client, model):
@@ -133,11 +133,10 @@ def test_an_exported_folder_is_served_without_its_model(models, model, tmp_path)
     deployment.export(models / "colours", format="onnx", out=tmp_path / "exported")
     with serving(models, models={"colours": tmp_path / "exported"}) as client:
         about = client.get("/heads").json()
-        assert (about["engine"], about["words"], about["explain"]) == ("exported", True, False)
+        assert (about["engine"], about["words"], about["similar"]) == ("exported", True, 0)
         found = client.post("/predict", content=image(12), params={"top": 9}).json()["predictions"]
         words = client.post("/words", content=image(12), params={"top": 9}).json()["words"]
         features = client.post("/embed", content=image(12)).json()["features"]
-        assert client.post("/explain", content=image(12)).status_code == 404
     np.testing.assert_allclose(vector(found, model.class_names), model.predict([image(12)])[0], atol=1e-5)
     expected = model.word_probabilities([image(12)])[0]
     np.testing.assert_allclose(vector(words, model.vocabulary.names), expected, atol=1e-5)

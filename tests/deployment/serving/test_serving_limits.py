@@ -216,7 +216,7 @@ def test_beyond_the_slots_is_503_with_retry_after_and_then_all_is_well(slow):
         assert refused.headers["retry-after"] == "1"
         assert error_of(refused) == "expected at most 2 requests at once, found more; send it again in 1 s."
         assert client.get("/health").status_code == 200
-        assert "synsight_requests_in_flight 2.0" in client.get("/metrics").text
+        assert "synsight_serve_requests_in_flight 2.0" in client.get("/metrics").text
         sign.set()
         assert [one.result().status_code for one in first] == [200, 200]
         assert client.post("/predict", content=image()).status_code == 200
@@ -250,7 +250,7 @@ def test_a_client_that_leaves_gives_its_slot_back(slow):
             connection.close()
         sign.set()
         time.sleep(0.5)
-        assert "synsight_requests_in_flight 0.0" in client.get("/metrics").text
+        assert "synsight_serve_requests_in_flight 0.0" in client.get("/metrics").text
         assert client.post("/embed", content=image()).status_code == 200
 
 

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from importlib import resources
 
-from services import image, serving
+from services import image, labelled, serving
 
 from reports.browser import Browser, needs_browser
 from synsight.data.catalog import Catalog
@@ -121,6 +121,7 @@ def test_an_image_is_seen_explained_judged_and_kept(models, tmp_path):
         assert tab.js("document.querySelector('#heat').naturalWidth") > 0
         assert tab.js("document.querySelectorAll('#words li').length") >= 3
         assert tab.js("[...document.images].every(one => one.hasAttribute('alt'))")
+        assert "Orange speaks for it" in tab.text("#heat-note")
         assert tab.js(NAMELESS) == []
         tab.js("document.querySelector('#wrong').focus()")
         tab.press("Enter", text="\r", windowsVirtualKeyCode=13)  # by the keyboard alone
@@ -141,6 +142,34 @@ def test_an_image_is_seen_explained_judged_and_kept(models, tmp_path):
         own = tab.browser._page.rstrip("/")
         assert [one for one in seen.requests if not one.startswith((f"{own}/", f"blob:{own}", "data:"))] == []
         assert (seen.console, seen.dialogs) == ([], [])
+
+
+@needs_browser
+def test_a_small_phone_shows_cases_side_by_side_and_no_false_certainty(models, tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(image(4, width=64, height=64))
+    sure = labelled(["certain", "impossible", "a-name-of-many-letters"], seed=1, scale=4000)
+    sure.save_pretrained(tmp_path / "sure")
+    folders = {"sure": tmp_path / "sure"}
+    with (
+        serving(models, models=folders, reference=models / "cat") as client,
+        Browser(tmp_path / "profile") as browser,
+    ):
+        tab = Tab(browser, str(client.base_url), width=375)
+        tab.choose(path)
+        tab.until("document.querySelector('#status').textContent.startsWith('Done')")
+        shares = tab.js("[...document.querySelectorAll('#names .number')].map(one => one.innerText)")
+        known = [
+            one["probability"]
+            for one in client.post("/predict", content=path.read_bytes()).json()["predictions"]
+        ]
+        for text, share in zip(shares, known, strict=True):
+            assert (text == "0%") == (share == 0) and (text == "100%") == (share == 1), (text, share)
+        tops = tab.js(
+            "[...document.querySelectorAll('#cases li')].map(one => one.getBoundingClientRect().top)"
+        )
+        assert tops[0] == tops[1] < tops[2], "two in a row"
+        assert tab.js("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 @needs_browser

@@ -83,7 +83,7 @@ def test_a_signal_swaps_and_another_drains(own, tmp_path):
 
         answers.append(client.post("/predict", content=slow_body()))  # begun before the signal
         assert answers[0].status_code == 200
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         with pytest.raises(httpx.TransportError):
             client.get("/health")
     events = [json.loads(line)["event"] for line in process.lines]
@@ -121,7 +121,7 @@ def test_two_workers_share_a_port_and_swap_together(own):
 
         wait_for(all_swapped)
         text = client.get("/metrics").text
-        assert "synsight_head_swaps_total" in text and 'route="/predict"' in text
+        assert "synsight_serve_head_swaps_total" in text and 'route="/predict"' in text
         wait_for(lambda: len(workers(process)) == 2)
         os.kill(workers(process)[0], signal.SIGKILL)
         wait_for(lambda: any("worker died" in line for line in process.lines))

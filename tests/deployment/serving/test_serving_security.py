@@ -189,5 +189,16 @@ def test_heads_have_the_names_of_their_folders_or_given_ones(tmp_path):
         named_folders([str(tmp_path / "a b")])
 
 
+def test_broken_forms_do_not_fill_the_log(guarded, caplog):
+    before = len(guarded.lines.getvalue().splitlines())
+    body = b"--b\r\nContent-Disp[osition: x\r\n\r\n1\r\n--b--"
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    assert guarded.post("/predict", content=body, headers=kind).status_code == 422
+    time.sleep(0.2)
+    (line,) = guarded.lines.getvalue().splitlines()[before:]
+    assert json.loads(line)["event"] == "request"
+    assert {one.name for one in caplog.records} <= {"synsight.serving"}  # nor does a library write beside it
+
+
 def test_logs_go_nowhere_else(guarded):
     assert not logging.getLogger("synsight.serving").propagate

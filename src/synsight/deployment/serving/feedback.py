@@ -2,6 +2,7 @@
 
 One row a verdict, durable before it is answered. Verdicts that arrive while one is written go into the next
 commit together. A right prediction is its own label; a wrong one has the label that the person gave, or none.
+Each commit is a fragment of its own; now and then, and at the end, they are put together.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from synsight.data.catalog import Catalog, Commit
 from synsight.data.images import ImageHeader
 from synsight.data.lineage import now
 from synsight.data.splits import drawn_split
+from synsight.deployment.serving.logs import log
 from synsight.errors import CatalogError, SynsightError
 from synsight.stores import place
 
@@ -51,6 +53,10 @@ SCHEMA = pa.schema(
 
 MOST_ROWS = 1_000_000
 AT_ONCE = 64
+TOGETHER = 128
+"""Commits after which their fragments are put together, and rows that then suffice for one. Every version
+lists all fragments in 166 bytes each, so without it the lists of ten thousand verdicts would fill 8 GB.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,8 @@ class FeedbackStore:
     def __init__(self, path: str | Path, *, done: Callable[[Feedback], None] = lambda one: None) -> None:
         self._catalog = open_feedback(path)
         self._done = done
+        self._commits = 0
+        """Since fragments were last put together."""
         self._queue: queue.SimpleQueue[tuple[Feedback, Future[str]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="feedback", daemon=True)
         self._thread.start()
@@ -113,6 +121,18 @@ class FeedbackStore:
                     break
                 waiting.append(following)
             self._keep(waiting)
+            if self._commits >= TOGETHER:
+                self._put_together()
+        if self._commits > 1:
+            self._put_together()
+
+    def _put_together(self) -> None:
+        """After the answers: a catalog in pieces is slow, but whole."""
+        self._commits = 0
+        try:
+            self._catalog.compact(rows_per_fragment=TOGETHER)
+        except SynsightError as error:  # another process is at work on the catalog
+            log("fragments left as they are", reason=type(error).__name__)
 
     def _keep(self, waiting: Sequence[tuple[Feedback, "Future[str]"]]) -> None:
         try:
@@ -133,6 +153,7 @@ class FeedbackStore:
         rows = [_row(one) for one in verdicts]
         batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
         self._catalog.append(self._catalog.write_fragment(batch), commit=Commit(verb="feedback"))
+        self._commits += 1
         return [row["id"] for row in rows]
 
 

@@ -42,7 +42,7 @@ class Head:
     probabilities: Callable[[Outputs], NDArray[np.float32]]
     """What the encoder gave for N images -> [N, C]."""
     model: Model | None = None
-    """For explanations; None: an exported one, which has no gradient."""
+    """For explanations; None: an exported one, which has no gradient, and is explained by occlusion."""
 
     def likeliest(self, row: NDArray[np.float32], *, top: int) -> list[tuple[str, float]]:
         """Names with their probabilities, likeliest first, from one row [C]."""

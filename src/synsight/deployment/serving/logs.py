@@ -37,10 +37,17 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logs(stream: TextIO | None = None) -> None:
-    """Send our lines and the server's to standard error, or to a stream."""
+    """Send our lines and the server's to standard error, or to a stream; the form reader's warnings nowhere,
+    since whoever sends a broken form would write them.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, level in (("synsight.serving", logging.INFO), ("uvicorn.error", logging.WARNING)):
+    levels = {
+        "synsight.serving": logging.INFO,
+        "uvicorn.error": logging.WARNING,
+        "python_multipart": logging.ERROR,
+    }
+    for name, level in levels.items():
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from synsight.deployment.metric_names import metric_name
+
 SEVERAL_WORKERS = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder through which worker processes add up their numbers."""
 
@@ -20,36 +22,45 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "synsight_requests", "Answered requests.", ["route", "status"], registry=registry
+            metric_name("serve", "requests", total=True),
+            "Answered requests.",
+            ["route", "status"],
+            registry=registry,
         )
         self.seconds = Histogram(
-            "synsight_request_seconds",
-            "Seconds from a request's header to its answer.",
+            metric_name("serve", "request_duration", "seconds"),
+            "From a request's header to its answer.",
             ["route"],
             buckets=SECONDS,
             registry=registry,
         )
         self.in_flight = Gauge(
-            "synsight_requests_in_flight",
+            metric_name("serve", "requests_in_flight"),
             "Requests at work.",
             registry=registry,
             multiprocess_mode="livesum",
         )
         self.batches = Histogram(
-            "synsight_batch_images",
+            metric_name("serve", "batch_images"),
             "Images that went through the encoder together.",
             buckets=BATCHES,
             registry=registry,
         )
         self.confidence = Histogram(
-            "synsight_top_probability",
+            metric_name("serve", "top_probability", "ratio"),
             "Probability of the likeliest name.",
             ["head"],
             buckets=SHARES,
             registry=registry,
         )
-        self.swaps = Counter("synsight_head_swaps", "Heads put in place while serving.", registry=registry)
-        self.feedback = Counter("synsight_feedback", "Verdicts stored.", ["verdict"], registry=registry)
+        self.swaps = Counter(
+            metric_name("serve", "head_swaps", total=True),
+            "Heads put in place while serving.",
+            registry=registry,
+        )
+        self.feedback = Counter(
+            metric_name("serve", "feedback", total=True), "Verdicts stored.", ["verdict"], registry=registry
+        )
 
     def follow(self, in_flight: Callable[[], float]) -> None:
         """Read the requests at work when asked; several workers count for themselves."""

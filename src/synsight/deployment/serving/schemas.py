@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+MOST_LETTERS = 200
+"""Of a text in a request."""
+Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
 
 
 class Query(BaseModel):
@@ -198,12 +200,17 @@ IMAGE_BODY = {
 FEEDBACK_FIELDS: dict[str, Any] = {
     "file": {"type": "string", "format": "binary"},
     "verdict": {"type": "string", "enum": ["right", "wrong"]},
-    "prediction": {"type": "string", "description": "The name that was shown."},
-    "probability": {"type": "string", "description": "As it was shown, 0 to 1."},
-    "label": {"type": "string", "description": "The right name."},
-    "head": {"type": "string", "description": "As the prediction said."},
-    "head_digest": {"type": "string", "description": "As the prediction said."},
-    "request_id": {"type": "string", "description": "As the prediction said."},
+    "prediction": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MOST_LETTERS,
+        "description": "The name that was shown.",
+    },
+    "probability": {"type": "string", "maxLength": MOST_LETTERS, "description": "As it was shown, 0 to 1."},
+    "label": {"type": "string", "maxLength": MOST_LETTERS, "description": "The right name."},
+    "head": {"type": "string", "maxLength": MOST_LETTERS, "description": "As the prediction said."},
+    "head_digest": {"type": "string", "maxLength": MOST_LETTERS, "description": "As the prediction said."},
+    "request_id": {"type": "string", "maxLength": MOST_LETTERS, "description": "As the prediction said."},
 }
 FEEDBACK_BODY = {
     "requestBody": {
@@ -234,6 +241,10 @@ SWAP_BODY = {
         "content": {"application/json": {"schema": SwapBody.model_json_schema()}},
     }
 }
+
+OF_ALL = (400, 401, 403)
+"""Refusals that any request may meet, and one with an image."""
+OF_IMAGE = (*OF_ALL, 408, 413, 422, 503)
 
 SENTENCES = {
     400: "No whole request.",

@@ -16,7 +16,7 @@ from PIL import Image
 
 from synsight.data.catalog import Catalog
 from synsight.data.images import ImageHeader, ImageLimits, decode_image, read_header
-from synsight.deployment.exported import GRAPH, MANIFEST, ExportedModel
+from synsight.deployment.exported import GRAPH, ExportedModel
 from synsight.deployment.onnx_graphs import FEATURES
 from synsight.deployment.serving.cases import Cases
 from synsight.deployment.serving.engine import Engine, ExportedEngine, OnnxEngine, TorchEngine, onnx_file
@@ -36,6 +36,7 @@ from synsight.deployment.serving.metrics import Metrics
 from synsight.deployment.serving.settings import ServeSettings
 from synsight.errors import ConfigError, ImageError, ModelError
 from synsight.files import read_json, sha256_of, write_json
+from synsight.manifest import MANIFEST
 from synsight.models.folder import load_folder
 from synsight.models.saved import Model
 
@@ -94,8 +95,9 @@ class Service:
         self._places: dict[str, str] = {}
         self._model, self._reference = model, reference
         self.cases = None
-        if reference is not None and model is not None:
-            self.cases = Cases(model, reference)
+        if reference is not None:
+            found = Cases.of_engine(engine, reference) if model is None else Cases.of_model(model, reference)
+            self.cases = found
         self.feedback = None
         if settings.feedback is not None:
             self.feedback = FeedbackStore(
@@ -107,8 +109,8 @@ class Service:
 
     @property
     def explains(self) -> bool:
-        """Whether there is a model with gradients, and a head or words to explain."""
-        return self._model is not None and (self.heads.get(None) or self.heads.words) is not None
+        """Whether there is a head or words to explain."""
+        return (self.heads.get(None) or self.heads.words) is not None
 
     def opened(self, body: bytes) -> tuple[ImageHeader, Image.Image]:
         """The header and the decoded image of a body; the header is looked at first.
@@ -201,16 +203,22 @@ class Service:
             os.kill(parent.pid, signal.SIGHUP)
 
     def _explainer(self, head: Head) -> Any:
-        from synsight.explanation import Explainer
-
         kept = self._explainers.get(id(head))
         if kept is None or kept[0] is not head:
             living = {id(one) for one in (*self.heads, self.heads.words)}
             self._explainers = {key: one for key, one in self._explainers.items() if key in living}
-            assert head.model is not None
-            kept = head, Explainer(head.model, reference=self._reference)
+            kept = head, self._new_explainer(head)
             self._explainers[id(head)] = kept
         return kept[1]
+
+    def _new_explainer(self, head: Head) -> Any:
+        if head.model is None:
+            from synsight.deployment.serving.occluding import OcclusionExplainer
+
+            return OcclusionExplainer(self.engine, head, words=self.heads.words, cases=self.cases)
+        from synsight.explanation import Explainer
+
+        return Explainer(head.model, reference=self._reference)
 
     def _refuse_long(self, header: ImageHeader, limits: Limits) -> None:
         """A strip of 1 x 40,000,000 pixels is small until its shorter side is resized."""
@@ -267,16 +275,19 @@ def open_service(
 
 def _open_exported(settings: ServeSettings, metrics: Metrics, work: Path) -> Service:
     name, folder = next(iter(settings.models.items()))
-    if len(settings.models) > 1 or settings.heads is not None or settings.reference is not None:
+    if len(settings.models) > 1 or settings.heads is not None:
         raise ConfigError(
-            f"{folder}: an exported model is served by itself, found other heads or a reference; leave them "
-            "out, or serve the model folder it was made from."
+            f"{folder}: an exported model is served by itself, found other heads; leave them out, or "
+            "serve the model folder it was made from."
         )
     exported = ExportedModel.open(folder, threads=settings.threads_each)
     digest = sha256_of(folder / MANIFEST)[:12]
     engine = ExportedEngine(exported, digest=digest)
     heads, words = exported_heads(exported, name=name, digest=digest)
-    return Service(settings, engine, Heads(engine, heads, words=words), metrics=metrics, work=work)
+    reference = None if settings.reference is None else Catalog.open(settings.reference)
+    return Service(
+        settings, engine, Heads(engine, heads, words=words), metrics=metrics, work=work, reference=reference
+    )
 
 
 def _image_limits(limits: Limits) -> ImageLimits:

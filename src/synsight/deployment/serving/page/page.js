@@ -17,6 +17,13 @@ function percent(share) {
   return new Intl.NumberFormat(state.locale, { style: "percent", maximumFractionDigits: 1 }).format(share);
 }
 
+// Neither certain nor impossible is said of what is only nearly so.
+function chance(share) {
+  if (share > 0 && share < 0.0005) return `<${percent(0.001)}`;
+  if (share < 1 && share > 0.9995) return `>${percent(0.999)}`;
+  return percent(share);
+}
+
 function element(tag, { text = "", ...properties } = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   if (text !== "") made.textContent = text;
@@ -108,9 +115,9 @@ async function predicted(file, current) {
   if (!current()) return;
   state.shown = found;
   const [best] = found.predictions;
-  $("best").textContent = `${best.name} ${percent(best.probability)}`;
+  $("best").textContent = `${best.name} ${chance(best.probability)}`;
   $("names").replaceChildren(
-    ...found.predictions.map((one) => row(one.name, one.probability, 1, percent(one.probability))),
+    ...found.predictions.map((one) => row(one.name, one.probability, 1, chance(one.probability))),
   );
   $("answer").hidden = false;
   $("feedback").hidden = !state.service.feedback;
@@ -122,7 +129,7 @@ async function predicted(file, current) {
 
 function shownBest() {
   const best = state.shown?.predictions[0];
-  return best && { name: best.name, share: percent(best.probability) };
+  return best && { name: best.name, share: chance(best.probability) };
 }
 
 function row(name, value, largest, number) {
@@ -142,7 +149,7 @@ async function worded(file, current) {
 
 function words(found) {
   $("words").replaceChildren(
-    ...found.map((one) => element("li", { text: `${one.name} ` }, element("span", { text: percent(one.probability) }))),
+    ...found.map((one) => element("li", { text: `${one.name} ` }, element("span", { text: chance(one.probability) }))),
   );
   $("seen").hidden = false;
 }
