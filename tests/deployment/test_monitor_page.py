@@ -1,6 +1,7 @@
 import json
 import re
 import string
+from dataclasses import replace
 from importlib import resources
 
 import pytest
@@ -149,12 +150,47 @@ def test_the_page_reads_as_people_speak_of_drift():
         assert part in text, part
 
 
+def withheld():
+    known = summary()
+    accuracy = replace(
+        known.accuracy, value=None, low=None, high=None, doubts=["outside"], labels_needed=385, others={}
+    )
+    return replace(known, accuracy=accuracy, labels=replace(known.labels, one_of=False, method=""))
+
+
+def test_an_accuracy_that_cannot_be_estimated_is_said_and_not_shown():
+    text = " ".join(re.sub(r"<[^>]+>", " ", drift_page(withheld())).split())
+    assert "on the current images: cannot be estimated" in text
+    assert "lie outside of what the reference covers" in text
+    assert "Only labels do." in text
+    assert "(ATC)" not in text
+    assert "None" not in text
+    assert "Each label stands by itself" in text
+    assert dict(DriftWords.of("en").facts(withheld()))["estimated accuracy"] == "cannot be estimated"
+    assert "推定できません" in drift_page(withheld(), locale="ja")
+
+
+@pytest.mark.parametrize(
+    ("labels", "images", "sentence"),
+    [
+        (246, 5000, "Label 246 current images drawn by chance"),
+        (385, 30, "Label all 30 current images"),
+        (0, 5000, "Label some 250 current images"),
+        (0, 30, "Label all 30 current images"),
+    ],
+)
+def test_no_more_images_are_to_be_labelled_than_there_are(labels, images, sentence):
+    told = [Advice(kind="relabel", values={"labels": labels, "images": images})]
+    (said,) = DriftWords.of("en").advice(replace(summary(), advice=told))
+    assert said.startswith(sentence)
+
+
 def test_the_japanese_page_is_japanese():
     html = drift_page(summary(), locale="ja")
     assert '<html lang="ja">' in html
     for part in (
         "ドリフトあり",
-        "言葉で言うと：rust +0.12 [0.08, 0.16]、steel",
+        "言葉で表すと：rust +0.12 [0.08, 0.16]、steel",
         "まずカメラと照明",
         "暗い、暗さが変化",
     ):

@@ -143,6 +143,38 @@ def test_doubts_are_said():
     assert estimated_accuracy(unknown, current, drifted=False) is None
 
 
+def test_outside_of_what_the_reference_covers_there_is_no_estimate():
+    reference, current, _ = sides(size=300)
+    for far in ({"apart": 0.93}, {"novel": 0.6}):
+        found = estimated_accuracy(reference, current, drifted=True, **far)
+        assert (found.value, found.low, found.high) == (None, None, None)
+        assert found.doubts == ["outside"]
+        assert found.labels_needed == 385  # whatever it is
+        by_chance = estimated_accuracy(reference, current, drifted=False, **far)
+        assert by_chance.reliable  # with few images the two may well be told apart by chance
+    near = estimated_accuracy(reference, current, drifted=True, apart=0.9, novel=0.5)
+    assert near.low <= near.value <= near.high
+
+
+def test_labels_that_stand_by_themselves_are_counted_each_above_a_half_and_not_corrected():
+    before = np.repeat([[0.9, 0.6], [0.1, 0.6]], 50, axis=0)
+    after = np.repeat([[0.9, 0.6], [0.9, 0.4]], 50, axis=0)
+    codes = np.arange(100), np.arange(100, 200)
+    asked = (
+        Answers(before.astype(np.float32), codes[0], np.zeros(100, np.int64), one_of=False),
+        Answers(after.astype(np.float32), codes[1], one_of=False),
+    )
+    found = label_shift(("rust", "crack"), *asked, predicted_by="model")
+    told = {one.name: one for one in found.classes}
+    assert not found.one_of
+    assert found.method == ""
+    assert (told["rust"].predicted_reference, told["rust"].predicted_current) == (0.5, 1.0)
+    assert (told["crack"].predicted_reference, told["crack"].predicted_current) == (1.0, 0.5)
+    assert told["rust"].moved
+    assert told["rust"].low > 0 > told["crack"].high
+    assert estimated_accuracy(*asked, drifted=False) is None
+
+
 def test_labels_needed_for_five_points():
     assert labels_needed(0.5) == math.ceil(1.959964**2 * 0.25 / 0.05**2) == 385
     assert labels_needed(0.99) == 139
@@ -248,7 +280,7 @@ def test_what_to_do_follows_from_what_was_found():
         reliable=False,
         labels_needed=323,
     )
-    every = {"alpha": 0.05, "least_p_value": 0.001, "labels": None, "to_collect": 40}
+    every = {"alpha": 0.05, "least_p_value": 0.001, "labels": None, "to_collect": 40, "images": 5000}
     found = advice("drift", novel=0.3, accuracy=estimate, flags=[dark()], measures=[], **every)
     assert [one.kind for one in found] == ["check_camera", "roll_back", "collect", "relabel", "readapt"]
     assert found[3].values["labels"] == 323
@@ -326,12 +358,22 @@ def test_prometheus_reads_the_text_back_whatever_names_say(model, word):
     parser = pytest.importorskip("prometheus_client.parser")
     text = prometheus_text(summary(model, words=[replace(dark(0.25), name=word)]))
     found = {one.name: one.samples for one in parser.text_string_to_metric_families(text)}
-    (sample,) = found["synsight_word_difference"]
+    (sample,) = found["synsight_drift_word_difference_ratio"]
     assert sample.value == 0.25
     assert found["synsight_drift_verdict"][0].value == 2
     assert found["synsight_drift_p_value"][0].labels["current"] == "now"
     assert found["synsight_drift_last_run_timestamp_seconds"][0].value == 1773480600
-    assert [one.value for one in found["synsight_quality_share"]] == [0.01, 0.41]
+    assert [one.value for one in found["synsight_drift_flagged_images_ratio"]] == [0.01, 0.41]
+
+
+def test_an_accuracy_that_is_not_estimated_has_no_series():
+    reference, current, _ = sides(size=200)
+    for far, told in ((0.95, False), (0.6, True)):
+        estimate = estimated_accuracy(reference, current, drifted=True, apart=far)
+        text = prometheus_text(replace(summary(), accuracy=estimate))
+        assert ("estimated_accuracy" in text) == told
+        assert "reference_accuracy" in text
+        assert "None" not in text
 
 
 def test_quotes_backslashes_and_lines_survive(tmp_path):

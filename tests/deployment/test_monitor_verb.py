@@ -3,6 +3,8 @@
 import fcntl
 import io
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 import synsight
 from models.small_models import small_model
 from synsight.cli import main
-from synsight.data.catalog import Catalog
+from synsight.data.catalog import Catalog, Commit
 from synsight.data.written_reports import written_reports
+from synsight.models import Model
+from synsight.models.text import TextTower, TextTowerConfig
+from synsight.models.text_side import TextSide
 
 SAMPLE = Path(synsight.__file__).parent / "data/sample_files/emoji.parquet"
 CLASSES = ("animals-nature", "flags", "food-drink")
@@ -58,6 +65,19 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
+def reading_model() -> Model:
+    """As a CLIP run leaves it: an encoder, a projection and a text half, and no head of words."""
+    plain = small_model(None, encoder="test_resnet", stem="standard")
+    torch.manual_seed(1)
+    tower = TextTower(TextTowerConfig(width=16, layers=1, heads=2, context_length=16))
+    side = TextSide(tower, projection=nn.Linear(16, 6, bias=False), logit_scale=20.0)
+    dimensions = plain.config.embedding_dim
+    config = replace(plain.config, projection_dim=6)
+    return Model(
+        plain.encoder, config, projection=nn.Linear(dimensions, 6, bias=False), text=side, name="clip"
+    )
+
+
 def arguments(place: Path, current: str, out: Path, *more: object, model: str = "model") -> list[str]:
     told = ["--reference", place / "before", "--current", place / current, "--out", out, "--exchanges", 199]
     return [str(one) for one in ("monitor", place / model, *told, *more)]
@@ -93,7 +113,7 @@ def test_less_light_is_drift_and_the_exit_code_says_so(run, place, tmp_path):
     assert value["advice"][0]["kind"] == "check_camera"
     assert "darkness" in value["advice"][0]["values"]["names"]
     assert value["labels"]["predicted_by"] == "probe"
-    assert value["accuracy"]["doubts"][0] == "drift"
+    assert value["accuracy"]["doubts"][0] in ("drift", "outside")
     assert "thumbnail" not in value["novel_images"][0]
     assert [one["name"] for one in value["periods"]] == [f"2026-0{one}-15" for one in range(1, 7)]
     families = {one.name: one for one in parser.text_string_to_metric_families(metrics.read_text())}
@@ -189,6 +209,74 @@ def test_a_model_with_labels_answers_itself(run, place, tmp_path):
     code, _, err = run(words)
     assert code == 1
     assert "none of the values of column 'caption' is a label of the model" in err
+
+
+def test_labels_that_stand_by_themselves_have_shares_and_the_page_says_why_no_accuracy(run, place, tmp_path):
+    model = small_model("labels", encoder="test_resnet", stem="standard")
+    several = model.adapted(model.head, ["rust", "crack", "dent"], method="test", label_scores="sigmoid")
+    several.save_pretrained(tmp_path / "model")
+    words = arguments(place, "dark", tmp_path / "out", "--label", "category", "--json")
+    words[1] = str(tmp_path / "model")
+    code, text, err = run(words)
+    assert code == 3, err
+    value = json.loads(text)
+    assert value["accuracy"] is None
+    assert (value["labels"]["one_of"], value["labels"]["method"]) == (False, "")
+    images = [Catalog.open(place / one).table(["image"])["image"].to_pylist() for one in ("before", "dark")]
+    shares = [(several.predict(one) > 0.5).mean(axis=0) for one in images]
+    for one in value["labels"]["classes"]:
+        number = ("rust", "crack", "dent").index(one["name"])
+        assert one["predicted_reference"] == pytest.approx(shares[0][number])
+        assert one["predicted_current"] == pytest.approx(shares[1][number])
+    assert "Each label stands by itself" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_words_that_are_asked_for_are_found_by_zero_shot(run, place, tmp_path):
+    reading_model().save_pretrained(tmp_path / "model")
+    words = arguments(place, "dark", tmp_path / "out", "--words", "night,noon,night", "--json")
+    words[1] = str(tmp_path / "model")
+    code, text, err = run(words)
+    assert code == 3, err
+    value = json.loads(text)
+    assert (value["words_from"], value["words_tested"]) == ("zero-shot", 2)
+    model = synsight.load(tmp_path / "model")
+    for side, name in (("reference", "before"), ("current", "dark")):
+        images = Catalog.open(place / name).table(["image"])["image"].to_pylist()
+        means = dict(
+            zip(("night", "noon"), model.zero_shot(images, ["night", "noon"]).mean(axis=0), strict=True)
+        )
+        for one in value["words"]:
+            assert one[side] == pytest.approx(means[one["name"]], abs=2e-3)  # features are kept as float16
+    assert {one["name"] for one in value["words"]} == {"night", "noon"}
+    assert "zero-shot" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_words_that_nobody_can_look_for_are_refused(run, place, tmp_path):
+    code, _, err = run(arguments(place, "now", tmp_path / "out", "--words", "night,noon"))
+    assert (code, "reads no text" in err) == (2, True)
+    reading_model().save_pretrained(tmp_path / "model")
+    words = arguments(place, "now", tmp_path / "out", "--words", "night")
+    words[1] = str(tmp_path / "model")
+    code, _, err = run(words)
+    assert (code, "'night' alone" in err) == (2, True)
+
+
+def test_truth_values_are_labels_as_the_model_calls_them(run, place, tmp_path):
+    source = pq.read_table(place / "before.parquet")
+    flags = pa.array([one == "flags" for one in source["category"].to_pylist()])
+    before = Catalog.open(place / "before")
+    shutil.copytree(before.path, tmp_path / "before")
+    catalog = Catalog.open(tmp_path / "before")
+    added = pa.record_batch({"broken": flags})
+    catalog.add_columns(added.schema, [added], commit=Commit(verb="test"))
+    model = small_model("labels", encoder="test_resnet", stem="standard")
+    model.adapted(model.head, ["True", "False", "maybe"], method="test").save_pretrained(tmp_path / "model")
+    words = arguments(place, "now", tmp_path / "out", "--label", "broken", "--json")
+    words[1] = str(tmp_path / "model")
+    words[words.index(str(place / "before"))] = str(tmp_path / "before")
+    code, text, err = run(words)
+    assert code in (0, 3), err
+    assert json.loads(text)["accuracy"]["labelled_rows"] == len(flags)
 
 
 def test_captions_words_stand_in_where_the_model_has_none(run, place, tmp_path):

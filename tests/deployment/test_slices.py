@@ -10,8 +10,9 @@ from scipy.sparse import csr_array
 from sliced import answers, catalog_of, evaluation_of, null_members, planted_columns, with_word
 
 from synsight.cli import main
+from synsight.data.trained_rows import trained_rows
 from synsight.deployment.slice_parts import column_parts
-from synsight.deployment.slice_rows import judged_by_model
+from synsight.deployment.slice_rows import judged_by_evaluation, judged_by_model
 from synsight.deployment.slice_search import paired_slices, single_slices
 from synsight.deployment.slices import slices
 from synsight.errors import ConfigError, DataError, ModelError, UsageError
@@ -198,12 +199,57 @@ def test_a_model_with_a_head_is_looked_at_by_what_it_predicts(tmp_path):
     assert ("split", "train") in by_name
 
 
+def test_images_that_the_model_has_learnt_from_are_told_of_also_where_they_are_training_rows(tmp_path):
+    catalog = catalog_of(tmp_path / "cat", planted_columns(40), words=False)  # one picture, forty times
+    plain = label_model()
+    learnt = plain.adapted(
+        plain.head, plain.label_names, method="test", trained_rows=trained_rows(catalog, catalog.positions())
+    )
+    note = judged_by_model(learnt, catalog, label="kind", split="all").notes[0]
+    assert note.startswith("the model has learnt from 40 of these 40 images")
+
+
+def test_where_no_slice_is_worse_the_page_and_the_table_say_so(tmp_path, capsys):
+    columns = planted_columns(120)
+    for name in ("lot", "weight", "caption"):
+        del columns[name]
+    catalog = catalog_of(tmp_path / "cat", columns, words=False)
+    right = evaluation_of(tmp_path / "ev", answers(columns, np.zeros(120)))
+    words = ["slices", "--predictions", right, "--data", catalog.path, "--label", "kind"]
+    words += ["--out", tmp_path / "out", "--min-rows", 10]
+    assert main([str(one) for one in words]) == 0
+    assert "accuracy  others" not in capsys.readouterr().out
+    assert "In none of the 3 slices" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_rows_of_a_label_that_the_model_does_not_know_are_left_out_and_told(tmp_path):
     columns = planted_columns(120)
     columns["kind"][1] = "new"
     rows = judged_by_model(label_model(), catalog_of(tmp_path / "cat", columns), label="kind", split="test")
     assert len(rows) == 59
     assert "1 rows have a label that the model does not know" in rows.notes[0]
+
+
+def test_truth_values_and_whole_numbers_with_gaps_are_labels_as_an_evaluation_calls_them(tmp_path):
+    columns = planted_columns(160)
+    told = {
+        "broken": [one == "defect" for one in columns["kind"]],
+        "grade": [
+            None if row % 9 == 0 else float(one == "defect") for row, one in enumerate(columns["kind"])
+        ],
+    }
+    catalog = catalog_of(tmp_path / "cat", {**columns, **told}, words=False)
+    called = {"broken": {True: "True", False: "False"}, "grade": {1.0: "1", 0.0: "0"}}
+    rows = answers(columns, np.full(160, 0.2))
+    for label, names in called.items():
+        true = dict(zip(columns["id"], told[label], strict=True))
+        answered = [
+            {**row, "label": names[true[row["id"]]], "prediction": names[true[row["id"]]]}
+            for row in rows
+            if true[row["id"]] is not None
+        ]
+        evaluation = evaluation_of(tmp_path / label, answered)
+        assert len(judged_by_evaluation(evaluation, catalog, label=label)) == len(answered)
 
 
 def test_what_cannot_be_sliced_is_refused_in_a_sentence(catalog, evaluation, tmp_path, columns):

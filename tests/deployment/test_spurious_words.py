@@ -54,6 +54,16 @@ def test_a_word_that_goes_with_the_label_everywhere_is_not(catalog):
     assert {one.word for one in found if one.spurious} == {"tape", "part"}
 
 
+def test_where_no_training_row_has_a_label_nothing_is_looked_at_and_nothing_breaks(tmp_path):
+    columns = planted_columns(80)
+    columns["kind"] = [
+        None if split == "train" else one
+        for split, one in zip(columns["split"], columns["kind"], strict=True)
+    ]
+    catalog = catalog_of(tmp_path / "cat", columns)
+    assert spurious_words(catalog, label="kind", column="words_synset") == ([], 0)
+
+
 def test_whether_the_model_follows_the_word_is_told_by_its_answers(catalog, columns, tmp_path):
     tape, defect = with_word(columns, "tape"), np.array(columns["kind"]) == "defect"
     # With tape it says defect: wrong where there is none.

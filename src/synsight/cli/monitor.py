@@ -26,7 +26,7 @@ def monitor(
     label: str | None = None,
     words: str = "",
     group_column: str = "group",
-    alpha: float = 0.05,
+    alpha: float = 0.03,
     rows: int = 2000,
     exchanges: int = 999,
     collect: int = 100,
@@ -48,7 +48,7 @@ def monitor(
         where: SQL condition on the reference rows.
         current_where: SQL condition on the current rows.
         label: Column with classes in the reference, for class mix and estimated accuracy.
-        words: To look for, with commas between; for models that read text.
+        words: To look for, two or more with commas between; for models that read text.
         group_column: Which rows belong together; "" for none.
         alpha: Largest share of false alarms.
         rows: Most rows of a side that are looked at.

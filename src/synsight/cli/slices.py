@@ -119,6 +119,7 @@ def _table(summary: "SliceSummary") -> Iterator[RenderableType | str]:
                 f"{one.others:.3f}",
                 f"{one.q_value:.3f}",
             )
-    yield table
+    if table.row_count:
+        yield table
     yield from (f"- {note}" for note in summary.notes)
     yield f"report: {summary.report}"

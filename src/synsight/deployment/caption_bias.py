@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from synsight.data.catalog import Catalog
+from synsight.deployment.named_rows import read_named_rows
 from synsight.deployment.slice_parts import Parts, column_parts
 from synsight.deployment.slice_search import corrected
-from synsight.evaluation.rows import group_codes
 from synsight.language.label_space import label_space
 from synsight.metrics import Scores, score_interval
 from synsight.metrics.rate_tests import more_often
@@ -104,13 +103,7 @@ class _Difference:
 
 
 def _groups(catalog: Catalog) -> NDArray[np.int64]:
-    names = ["id", *(["group"] if "group" in catalog.columns else [])]
-    table = catalog.table(names)
-    ids = table["id"].to_numpy(zero_copy_only=False).astype(object)
-    groups = np.full(len(ids), None, object)
-    if "group" in names:
-        groups = table["group"].cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
-    return group_codes(ids, groups)
+    return read_named_rows(catalog, catalog.positions()).group_codes
 
 
 def _changes(catalog: Catalog) -> list[_Changes]:

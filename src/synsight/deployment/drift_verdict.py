@@ -46,6 +46,7 @@ def advice(
     least_p_value: float,
     novel: float,
     to_collect: int,
+    images: int,
     labels: LabelShift | None,
     accuracy: AccuracyEstimate | None,
     flags: Sequence[Moved],
@@ -59,6 +60,7 @@ def advice(
         least_p_value: What the number of groups allows.
         novel: Share of the current images that are novel.
         to_collect: Images in the list of those worth a label.
+        images: Of the current side, all that match.
         labels: The class mix, if classes are predicted.
         accuracy: The estimate, if there is one.
         flags: Flags of the audit that more, or fewer, images have than by chance.
@@ -74,14 +76,14 @@ def advice(
     worse = [one.name for one in flags if one.difference > 0]
     if worse or measures:
         found.append(Advice(kind="check_camera", values={"names": [*worse, *(one.name for one in measures)]}))
-    if accuracy is not None and accuracy.high < accuracy.reference_low:
+    if accuracy is not None and accuracy.high is not None and accuracy.high < accuracy.reference_low:
         found.append(
             Advice(kind="roll_back", values={"value": accuracy.value, "reference": accuracy.reference})
         )
     if to_collect and novel > DOUBLE * USUAL:
         found.append(Advice(kind="collect", values={"images": to_collect, "novel": novel}))
     needed = accuracy.labels_needed if accuracy is not None else 0
-    found.append(Advice(kind="relabel", values={"labels": needed}))
+    found.append(Advice(kind="relabel", values={"labels": needed, "images": images}))
     moved = [one.name for one in labels.classes if one.moved] if labels is not None else []
     found.append(Advice(kind="readapt", values={"classes": moved}))
     return found

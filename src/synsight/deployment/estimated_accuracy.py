@@ -1,7 +1,8 @@
 """How often is a model right where there are no labels? Two estimates from its confidence, with their error.
 
 What an estimate is off by is not assumed but seen: it is made on halves of the labelled reference whose
-class mix was changed, and compared with the truth there.
+class mix was changed, and compared with the truth there. Where the current images lie outside of what the
+reference covers, nothing there tells how sure a model is of what it gets wrong: then there is no estimate.
 
 n reference rows, m current rows, R resamples.
 """
@@ -19,7 +20,7 @@ from synsight.errors import ShapeError
 from synsight.metrics.arrays import Floats
 from synsight.metrics.intervals import score_interval
 from synsight.metrics.scores import Scores
-from synsight.reports.drift_records import AccuracyEstimate
+from synsight.reports.drift_records import AccuracyEstimate, Doubt
 
 RESAMPLES = 200
 FEW_LABELS = 200
@@ -28,6 +29,10 @@ CONCENTRATION = 10.0
 """Of the class mixes that are tried: Dirichlet around that of the reference, times the number of classes."""
 PRECISION = 0.05
 """What labels of current images should tell the accuracy to."""
+MOST_APART = 0.9
+"""AUC of the classifier that tells reference from current, above which confidence there is no guide here."""
+MOST_NOVEL = 0.5
+"""Share of novel images with the same meaning."""
 Method = Literal["atc", "doc"]
 
 
@@ -83,6 +88,8 @@ def estimated_accuracy(
     current: Answers,
     *,
     drifted: bool,
+    apart: float = 0.5,
+    novel: float = 0.0,
     trained_on: float = 0.0,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -93,15 +100,18 @@ def estimated_accuracy(
         reference: Answers with labels; rows without one are left out.
         current: Answers to the current rows.
         drifted: Whether drift was found: the error was measured without any but in the class mix.
+        apart: AUC of the classifier that tells the sides apart; where drift was found and it is above
+            `MOST_APART`, the estimate is withheld.
+        novel: Share of current images unlike the reference; above `MOST_NOVEL` likewise.
         trained_on: Share of the reference rows that the model has learnt from.
         resamples: R.
         seed: Of the resamples.
 
     Returns:
-        None: fewer than ten reference rows have a label.
+        None: fewer than ten reference rows have a label, or each label stands by itself.
     """
     labels = reference.labels
-    if labels is None or (labels >= 0).sum() < 10:
+    if labels is None or not reference.one_of or (labels >= 0).sum() < 10:
         return None
     known = labels >= 0
     confidences = reference.probabilities[known].max(axis=1).astype(np.float64)
@@ -115,14 +125,30 @@ def estimated_accuracy(
     measured = score_interval([Scores(hits, np.zeros(len(hits), np.int64), groups)], seed=seed)
     values: dict[str, float] = {name: compute(confidences, hits, asked) for name, compute in METHODS.items()}
     error = float(np.quantile(np.abs(errors[method]), 0.95))
-    doubts: list[Literal["drift", "few_labels", "trained_on"]] = []
+    doubts: list[Doubt] = []
+    outside = drifted and (apart > MOST_APART or novel > MOST_NOVEL)
     if drifted:
-        doubts.append("drift")
+        doubts.append("outside" if outside else "drift")
     if known.sum() < FEW_LABELS:
         doubts.append("few_labels")
     if trained_on > 0.01:
         doubts.append("trained_on")
     value = values.pop(method)
+    if outside:
+        return AccuracyEstimate(
+            reference=measured.value,
+            reference_low=measured.low,
+            reference_high=measured.high,
+            value=None,
+            low=None,
+            high=None,
+            error=error,
+            method=method,
+            labelled_rows=int(known.sum()),
+            reliable=False,
+            doubts=doubts,
+            labels_needed=labels_needed(0.5),
+        )
     return AccuracyEstimate(
         reference=measured.value,
         reference_low=measured.low,

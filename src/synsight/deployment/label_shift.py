@@ -37,6 +37,8 @@ class Answers:
     """[N] the same numbers on both sides for the same groups."""
     labels: NDArray[np.int64] | None = None
     """[N] classes, -1 where there is none; None: there are no labels."""
+    one_of: bool = True
+    """Exactly one class is right; else each label stands by itself."""
 
     @property
     def predictions(self) -> NDArray[np.int64]:
@@ -46,6 +48,8 @@ class Answers:
     @property
     def shares(self) -> NDArray[np.float32]:
         """[N, C] one where the class is predicted."""
+        if not self.one_of:
+            return (self.probabilities > 0.5).astype(np.float32)
         return np.eye(self.probabilities.shape[1], dtype=np.float32)[self.predictions]
 
 
@@ -76,7 +80,7 @@ def label_shift(
     half = np.where(np.isfinite(half), half, 1.0)
     method: Literal["bbse", "em", ""] = ""
     truth, ends = None, None
-    if reference.labels is not None and (reference.labels >= 0).any():
+    if reference.one_of and reference.labels is not None and (reference.labels >= 0).any():
         method, truth, ends = _estimated(reference, current, alpha=alpha, seed=seed)
     order = np.lexsort((-np.abs(found.value), ~told.found))
     return LabelShift(
@@ -97,6 +101,7 @@ def label_shift(
             )
             for one in order.tolist()
         ],
+        one_of=reference.one_of,
     )
 
 

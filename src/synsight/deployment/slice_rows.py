@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from synsight.data.catalog import POSITION, Catalog
+from synsight.data.catalog import Catalog
+from synsight.deployment.named_rows import NamedRows, labelled_rows
 from synsight.errors import DataError, ModelError, UsageError, near_names
 from synsight.evaluation import read_predictions
-from synsight.evaluation.rows import Rows, group_codes
+from synsight.evaluation.rows import Rows
 from synsight.evaluation.seen_rows import check_unseen
 from synsight.language import Vocabulary
 from synsight.models import Model, catalog_features
@@ -52,40 +53,6 @@ class JudgedRows:
         return np.asarray(self.labels == self.predictions, bool)
 
 
-def labelled_rows(catalog: Catalog, label: str, where: str | None) -> pa.Table:
-    """Columns `position`, `id`, `label` (string, never null or empty) and `group`, in order.
-
-    Raises:
-        UsageError: There is no such column.
-        DataError: No row has a label.
-    """
-    if label not in catalog.columns:
-        raise UsageError(
-            f"{catalog.path}: there is no column {label!r} to take labels from; "
-            f"{near_names(label, catalog.columns)}"
-        )
-    has_group = "group" in catalog.columns
-    columns = dict.fromkeys(["id", label, *(["group"] if has_group else [])])
-    batches = list(catalog.scan([*columns], where=where, with_positions=True))
-    if not batches:
-        raise DataError(f"{catalog.path}: no row to cut slices from; choose another --split.")
-    table = pa.Table.from_batches(batches)
-    try:
-        labels = pc.cast(table[label], pa.string())
-    except pa.ArrowNotImplementedError:
-        raise DataError(
-            f"{catalog.path}: labels must be strings or integers; column {label!r} holds "
-            f"{table[label].type}; choose another."
-        ) from None
-    groups = pc.cast(table["group"], pa.string()) if has_group else pa.nulls(table.num_rows, pa.string())
-    whole = pa.table(
-        {"position": table[POSITION], "id": table["id"], "label": labels, "group": groups}
-    ).filter(pc.fill_null(pc.not_equal(labels, ""), False))
-    if whole.num_rows == 0:
-        raise DataError(f"{catalog.path}: no row of these has a value in {label!r}; choose another label.")
-    return whole
-
-
 def judged_by_model(model: Model, catalog: Catalog, *, label: str, split: str) -> JudgedRows:
     """The rows of a split as a model with a head of labels answers them.
 
@@ -99,13 +66,13 @@ def judged_by_model(model: Model, catalog: Catalog, *, label: str, split: str) -
             "give --predictions EVALUATION in its place."
         )
     where = None if split == "all" or "split" not in catalog.columns else f"split = '{split}'"
-    table = labelled_rows(catalog, label, where)
+    found = labelled_rows(catalog, label, where)
     names = list(model.label_names or ())
-    known = pc.is_in(table["label"], pa.array(names, pa.string()))
+    known = np.isin(found.labels.astype(str), names)
     notes = []
-    if unknown := table.num_rows - int(pc.sum(known).as_py() or 0):
-        table = table.filter(known)
-        if not table.num_rows:
+    if unknown := int((~known).sum()):
+        found = found.take(known)
+        if not len(found):
             raise DataError(
                 f"{catalog.path}: the model knows none of the labels in {label!r}; it knows "
                 f"{', '.join(repr(shortened(name, most=40)) for name in names[:5])}; choose another label."
@@ -113,14 +80,19 @@ def judged_by_model(model: Model, catalog: Catalog, *, label: str, split: str) -
         notes.append(f"{unknown:,} rows have a label that the model does not know; they are left out")
     positions, features = catalog_features(model, catalog, where=where)
     order = np.argsort(positions)
-    places = order[np.searchsorted(positions, table["position"].to_numpy(), sorter=order)]
+    places = order[np.searchsorted(positions, found.positions, sorter=order)]
     chosen = torch.from_numpy(features[places])
     probabilities, answers = model.probabilities(chosen).max(dim=1)
     rows = _judged(
-        table, model.name, np.array(names, object)[answers.cpu().numpy()], probabilities.cpu().numpy()
+        found, model.name, np.array(names, object)[answers.cpu().numpy()], probabilities.cpu().numpy()
     )
     seen = check_unseen(model, catalog, _as_rows(rows), allow_seen=True)
-    if seen.seen_test_rows or seen.known != "all":
+    if learnt := seen.seen_test_rows + seen.copied_test_rows:
+        notes.append(
+            f"the model has learnt from {learnt:,} of these {len(rows):,} images, on which it is right more "
+            "often than on new ones"
+        )
+    if seen.known != "all":
         notes.append(seen.sentence)
     return JudgedRows(**{**vars(rows), "notes": tuple(notes), "seen": _seen_words(model, chosen)})
 
@@ -150,17 +122,16 @@ def judged_by_evaluation(
     table = table.filter(pc.equal(most, pc.max(most)))
     table = table.filter(pc.equal(table["seed"], pc.min(table["seed"])))
     there = labelled_rows(catalog, label, None)
-    places = pc.index_in(there["id"], table["id"].combine_chunks())
-    there = there.append_column("place", places)
-    there = there.filter(pc.is_valid(there["place"]))
-    answered = table.take(there["place"])
-    if there.num_rows == 0 or not pc.all(pc.equal(answered["label"], there["label"])).as_py():
+    places = pc.index_in(pa.array(there.ids, pa.string()), table["id"].combine_chunks())
+    answers = pc.is_valid(places).to_numpy(zero_copy_only=False)
+    there, answered = there.take(answers), table.take(places.drop_null())
+    if not len(there) or answered["label"].to_pylist() != there.labels.tolist():
         raise DataError(
             f"{folder}: expected the predictions of {label!r} for rows of {catalog.path}, found others; "
             "evaluate on this catalog with this label."
         )
     notes = [f"answers of the task {task}" + _amount(table)]
-    if missing := table.num_rows - there.num_rows:
+    if missing := table.num_rows - len(there):
         notes.append(f"{missing:,} predictions are of rows that the catalog no longer has")
     predictions = answered["prediction"].to_numpy(zero_copy_only=False).astype(object)
     rows = _judged(there, name, predictions, answered["probability"].to_numpy())
@@ -168,19 +139,16 @@ def judged_by_evaluation(
 
 
 def _judged(
-    table: pa.Table, model: str, predictions: NDArray[np.object_], probabilities: NDArray[np.float32]
+    rows: NamedRows, model: str, predictions: NDArray[np.object_], probabilities: NDArray[np.float32]
 ) -> JudgedRows:
-    ids, labels, groups = (
-        table[name].to_numpy(zero_copy_only=False).astype(object) for name in ("id", "label", "group")
-    )
     return JudgedRows(
         model=model,
-        positions=table["position"].to_numpy().astype(np.int64),
-        ids=ids,
-        labels=labels,
+        positions=rows.positions,
+        ids=rows.ids,
+        labels=rows.labels,
         predictions=predictions,
         probabilities=probabilities.astype(np.float64),
-        groups=group_codes(ids, groups),
+        groups=rows.group_codes,
     )
 
 

@@ -18,10 +18,10 @@ from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from synsight.data.catalog import Catalog
+from synsight.deployment.named_rows import NamedRows, read_named_rows
 from synsight.deployment.slice_parts import Parts, word_parts
-from synsight.deployment.slice_rows import JudgedRows, labelled_rows
+from synsight.deployment.slice_rows import JudgedRows
 from synsight.deployment.slice_search import corrected
-from synsight.evaluation.rows import group_codes
 from synsight.metrics.association import Association, change_of, mantel_haenszel
 from synsight.metrics.rate_tests import more_often
 from synsight.reports.slice_records import Odds, SpuriousWord
@@ -36,18 +36,6 @@ SHARE_LEFT = 0.5
 """Of the log odds ratio that is left at most where a word is called spurious."""
 FEWEST_ELSEWHERE = 5
 """Rows with the word that the other splits need."""
-
-
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """N labelled rows of some splits."""
-
-    positions: NDArray[np.int64]
-    labels: NDArray[np.object_]
-    groups: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.positions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,18 +100,13 @@ def spurious_words(
     return found, len(looked)
 
 
-def _labelled(catalog: Catalog, label: str, where: str | None) -> Labelled | None:
-    if catalog.count_rows(where) == 0:
-        return None
-    table = labelled_rows(catalog, label, where)
-    ids, labels, groups = (
-        table[name].to_numpy(zero_copy_only=False).astype(object) for name in ("id", "label", "group")
-    )
-    return Labelled(table["position"].to_numpy().astype(np.int64), labels, group_codes(ids, groups))
+def _labelled(catalog: Catalog, label: str, where: str | None) -> NamedRows | None:
+    rows = read_named_rows(catalog, catalog.positions(where), label=label)
+    return rows.take(rows.has_label) if rows.has_label.any() else None
 
 
 def _predicting(
-    rows: Labelled, parts: Parts, min_rows: int, false_discovery_rate: float
+    rows: NamedRows, parts: Parts, min_rows: int, false_discovery_rate: float
 ) -> list[tuple[int, str]]:
     """Words that go with a label in training, beyond chance for all words and labels together."""
     names, p_values, words, labels = sorted(set(rows.labels.tolist())), [], [], []
@@ -134,7 +117,7 @@ def _predicting(
     for name in names:
         is_label = np.asarray(rows.labels == name, bool)
         if min_rows <= is_label.sum() <= len(rows) - min_rows:
-            p_values.append(more_often(is_label, members, rows.groups).p_values)
+            p_values.append(more_often(is_label, members, rows.group_codes).p_values)
             words.append(frequent)
             labels += [name] * len(frequent)
     if not labels:
@@ -145,7 +128,7 @@ def _predicting(
     return [(int(word_of[one]), labels[one]) for one in best]
 
 
-def _strata(catalog: Catalog, rows: Labelled, places: Sequence[str] | None) -> dict[str, NDArray[np.int64]]:
+def _strata(catalog: Catalog, rows: NamedRows, places: Sequence[str] | None) -> dict[str, NDArray[np.int64]]:
     """Numbers of the values of each column of places, [N]; rows without a value are one stratum."""
     chosen = [name for name in (PLACES if places is None else places) if name in catalog.columns]
     found = {}
@@ -158,20 +141,20 @@ def _strata(catalog: Catalog, rows: Labelled, places: Sequence[str] | None) -> d
 
 
 def _look_again(
-    training: Labelled,
+    training: NamedRows,
     parts: Parts,
     word: int,
     name: str,
     strata: dict[str, NDArray[np.int64]],
-    other: Labelled | None,
+    other: NamedRows | None,
     other_parts: Parts | None,
 ) -> Iterator[_Looked]:
     has_word, is_label = _with(parts, word), np.asarray(training.labels == name, bool)
-    first = mantel_haenszel(has_word, is_label, training.groups)
+    first = mantel_haenszel(has_word, is_label, training.group_codes)
     for place, codes in strata.items():
         if not _both_within(is_label, codes):
             continue
-        within = mantel_haenszel(has_word, is_label, training.groups, codes)
+        within = mantel_haenszel(has_word, is_label, training.group_codes, codes)
         change, error = change_of(first, within)
         yield _Looked(word, name, place, first, within, float(ndtr(-change / error)))
     if other is None or other_parts is None:
@@ -181,7 +164,7 @@ def _look_again(
         return
     word_there, label_there = _with(other_parts, places[0]), np.asarray(other.labels == name, bool)
     if word_there.sum() >= FEWEST_ELSEWHERE and 0 < label_there.sum() < len(other):
-        there = mantel_haenszel(word_there, label_there, other.groups)
+        there = mantel_haenszel(word_there, label_there, other.group_codes)
         change, error = first.log_odds - there.log_odds, float(np.hypot(first.error, there.error))
         yield _Looked(word, name, "split", first, there, float(ndtr(-change / error)))
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synsight.data.catalog import Catalog
-from synsight.errors import DataError, ImageError, UsageError, near_names
+from synsight.deployment.named_rows import check_label, read_named_rows
+from synsight.errors import DataError, ImageError
 from synsight.models.features import column_name, features_at
 from synsight.models.saved import Model
 from synsight.progress import progress_bar
@@ -82,11 +82,8 @@ def read_watched_rows(
         UsageError: There is no such label column.
         CatalogError: The condition is not understood.
     """
-    if label is not None and label not in catalog.columns:
-        raise UsageError(
-            f"{catalog.path}: there is no column {label!r} to take labels from; "
-            f"{near_names(label, catalog.columns)}"
-        )
+    if label is not None:
+        check_label(catalog, label)
     matching = catalog.positions(where)
     if not len(matching):
         raise DataError(
@@ -99,12 +96,10 @@ def read_watched_rows(
     features, readable, measures = _looked_at(model, catalog, positions, look=look, progress=progress)
     if not readable.any():
         raise DataError(f"{catalog.path}: none of {len(positions):,} images can be decoded; ingest it again.")
-    wanted = [name for name in ("id", group_column, label, CAPTURED) if name and name in catalog.columns]
-    table = catalog.take(positions, list(dict.fromkeys(wanted))).filter(pa.array(readable))
-    ids = _strings(table, "id")
-    groups = _strings(table, group_column)
+    named = read_named_rows(catalog, positions[readable], label=label, group_column=group_column)
     own = [
-        f"row {one}" if group is None else f"group {group}" for one, group in zip(ids, groups, strict=True)
+        f"row {one}" if group is None else f"group {group}"
+        for one, group in zip(named.ids, named.groups, strict=True)
     ]
     facts = SampleFacts(
         catalog=catalog.name,
@@ -115,15 +110,14 @@ def read_watched_rows(
         groups=len(set(own)),
         unreadable=int((~readable).sum()),
     )
-    moments = table[CAPTURED].to_pylist() if CAPTURED in table.column_names else [None] * len(table)
     return WatchedRows(
         facts=facts,
-        positions=positions[readable],
-        ids=ids,
+        positions=named.positions,
+        ids=named.ids,
         groups=np.array(own, dtype=object),
         features=features,
-        labels=_strings(table, label) if label else np.full(len(table), None, dtype=object),
-        moments=np.array([moment_of(one) for one in moments], dtype=object),
+        labels=named.labels,
+        moments=_moments(catalog, named.positions),
         measures=measures,
     )
 
@@ -152,18 +146,11 @@ def moment_of(value: Any) -> datetime | None:
         return None
 
 
-def _strings(table: pa.Table, name: str | None) -> NDArray[np.object_]:
-    """A column as strings; None for null and ""."""
-    if not name or name not in table.column_names:
-        return np.full(len(table), None, dtype=object)
-    try:
-        values = pc.cast(table[name], pa.string()).to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(
-            f"column {name!r} holds {table[name].type}; expected strings, numbers or truth values; choose "
-            "another."
-        ) from None
-    return np.array([one or None for one in values], dtype=object)
+def _moments(catalog: Catalog, positions: NDArray[np.int64]) -> NDArray[np.object_]:
+    known: list[Any] = [None] * len(positions)
+    if CAPTURED in catalog.columns:
+        known = catalog.take(positions, [CAPTURED])[CAPTURED].to_pylist()
+    return np.array([moment_of(one) for one in known], dtype=object)
 
 
 def _looked_at(

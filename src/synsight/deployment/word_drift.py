@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from synsight.data.catalog import Catalog
 from synsight.deployment.watched_rows import WatchedRows
+from synsight.errors import UsageError
 from synsight.language.vocabulary import load_vocabulary
 from synsight.metrics.arrays import Floats
 from synsight.metrics.mean_differences import discoveries, mean_differences
@@ -64,31 +64,46 @@ def seen_words(
 
     Returns:
         None: there are no words anywhere.
+
+    Raises:
+        UsageError: As `check_asked`.
     """
     sides = (reference[1].features, current[1].features)
-    if asked and model.reads_text:
-        found = [_zero_shot(model, features, asked) for features in sides]
-        return SeenWords(tuple(asked), found[0], found[1], "zero-shot")
+    if asked:
+        names = check_asked(model, asked)
+        classes = model.text.classes(names)
+        found = [_in_parts(features, lambda rows: model.likeness(rows, classes)) for features in sides]
+        return SeenWords(names, found[0], found[1], "zero-shot")
     if model.word_head is not None and model.vocabulary is not None:
         found = [word_probabilities(model, features) for features in sides]
         return SeenWords(tuple(model.vocabulary.names), found[0], found[1], "model")
     return _caption_words(reference, current)
 
 
+def check_asked(model: Model, asked: Sequence[str]) -> tuple[str, ...]:
+    """The names to look for, each once.
+
+    Raises:
+        UsageError: The model reads no text, or there is one name alone, which has nothing to be weighed
+            against.
+    """
+    names = tuple(dict.fromkeys(asked))
+    if not model.reads_text:
+        raise UsageError(
+            f"{model.name}: reads no text, so it cannot look for words that are asked for; leave --words "
+            "out, or take a model that clip or siglip trained."
+        )
+    if len(names) < 2:
+        raise UsageError(
+            f"expected two words or more to look for, found {names[0]!r} alone: each is weighed against the "
+            "others; name what else there is to see, as --words rust,steel,paint."
+        )
+    return names
+
+
 def word_probabilities(model: Model, features: Floats) -> NDArray[np.float32]:
     """Probability of each word by itself from features [N, D], [N, V]."""
     return _in_parts(features, lambda rows: model.word_logits(rows).sigmoid())
-
-
-def _zero_shot(model: Model, features: Floats, names: Sequence[str]) -> NDArray[np.float32]:
-    """Softmax over the names of logit scale x cosine, as `Model.zero_shot`, from features."""
-    classes = model.text.classes(names)
-
-    def probabilities(rows: torch.Tensor) -> torch.Tensor:
-        cosines = F.normalize(model.project(rows.to(model.device)), dim=1) @ classes.T
-        return (model.text.logit_scale * cosines).softmax(dim=1)
-
-    return _in_parts(features, probabilities)
 
 
 def _in_parts(features: Floats, compute: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float32]:

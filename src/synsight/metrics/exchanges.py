@@ -116,10 +116,13 @@ def p_values(statistics: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def combined_p_value(tests: Sequence[NDArray[np.floating]]) -> float:
-    """One p-value for several tests on the same dealings: is the smallest of theirs smaller than chance?
+    """One p-value for several tests on the same dealings: is the harmonic mean of theirs smaller than chance?
 
-    How small the smallest of several p-values is by chance is seen from the same dealings, so that tests
-    that say the same cost nothing, where a factor for their number would count them as so many.
+    How small the harmonic mean of several p-values is by chance is seen from the same dealings, so that
+    tests that say the same cost nothing, where a factor for their number would count them as so many. The
+    harmonic mean is ruled by the smallest, as one test that is certain must suffice; unlike the smallest
+    alone it has few ties, of which a few hundred dealings give many and which all count against an alarm,
+    and several tests that are nearly certain add up.
 
     Args:
         tests: The statistics of each test, [1 + P] each, in the same order of dealings.
@@ -127,9 +130,11 @@ def combined_p_value(tests: Sequence[NDArray[np.floating]]) -> float:
     Raises:
         ShapeError: No test, or tests of different dealings.
 
-    Reference: Westfall and Young 1993, "Resampling-based multiple testing", section 2.3 (single-step minP).
+    References: Wilson 2019, "The harmonic mean p-value for combining dependent tests", PNAS 116, eq. 1 (there
+        with an asymptotic level); Pesarin and Salmaso 2010, section 4.2 (combinations over one set of
+        dealings; exact for any dependence).
     """
     if not tests or len({len(one) for one in tests}) != 1:
         raise ShapeError("tests that are combined must be of the same dealings, and at least one.")
-    smallest = np.min([p_values(one) for one in tests], axis=0)
-    return float(p_values(-smallest)[0])
+    inverse = np.mean([1 / p_values(one) for one in tests], axis=0)
+    return float(p_values(inverse)[0])

@@ -17,6 +17,8 @@ from synsight.metrics.drift import DriftTest
 from synsight.metrics.exchanges import Exchanges
 
 _COLUMNS_AT_ONCE = 512
+_ROUNDING = 1e-5
+"""Of a mean, in units of the column's largest value: sums are taken in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +138,14 @@ def _in_spreads(rows: Floats, exchanges: Exchanges) -> Iterator[NDArray[np.float
         part = rows[:, start : start + _COLUMNS_AT_ONCE].astype(np.float64)
         part -= part.mean(axis=0)
         size = np.abs(part).max(axis=0, initial=0.0)
-        kept = part[:, size > 1e-9]
+        kept, size = part[:, size > 1e-9], size[size > 1e-9]
         if not kept.shape[1]:
             continue
         sums = (first @ kept.astype(np.float32)).astype(np.float64)
         differences = -sums / m - sums / n  # the columns' totals are zero
         spread = differences.std(axis=0)
-        yield differences / np.where(spread > 0, spread, np.inf)
+        varies = spread > _ROUNDING * size  # not where every dealing gives the same sums but for rounding
+        yield differences / np.where(varies, spread, np.inf)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 Verdict = Literal["none", "watch", "drift"]
 TestName = Literal["mmd", "energy", "classifier", "words", "labels", "quality"]
+Doubt = Literal["outside", "drift", "few_labels", "trained_on"]
 AdviceKind = Literal[
     "nothing", "look_again", "finer_groups", "check_camera", "collect", "relabel", "readapt", "roll_back"
 ]
@@ -79,6 +80,8 @@ class LabelShift:
     method: Literal["bbse", "em", ""]
     """How true shares were estimated; "": there are no labels."""
     classes: Sequence[ClassShare]
+    one_of: bool = True
+    """Exactly one class is right; else each label stands by itself, and true shares are not estimated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +92,10 @@ class AccuracyEstimate:
     """Measured."""
     reference_low: float
     reference_high: float
-    value: float
-    low: float
-    high: float
+    value: float | None
+    """None: withheld, as the current images lie outside of what the reference covers."""
+    low: float | None
+    high: float | None
     """Value less and plus `error`."""
     error: float
     """What 95% of the estimates stay within, on resamples of the reference with other class mixes."""
@@ -101,7 +105,7 @@ class AccuracyEstimate:
     """The other method's estimate."""
     labelled_rows: int
     reliable: bool
-    doubts: Sequence[Literal["drift", "few_labels", "trained_on"]] = ()
+    doubts: Sequence[Doubt] = ()
     labels_needed: int = 0
     """Labels of current images that would measure it to within 5 points."""
 

@@ -1,6 +1,7 @@
 """What a page and a terminal say of drift; the words stand in `wording/drift_LOCALE.json`."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from synsight.reports.drift_records import AccuracyEstimate, Advice, DriftSummar
 from synsight.reports.locales import MINUS, Locale, locale_of
 from synsight.reports.text import shortened
 
+SOME_LABELS = 250
+"""Asked for where nobody knows how many it takes."""
 IN_A_LINE = 6
 """Words in a sentence; the figure shows more."""
 
@@ -85,8 +88,7 @@ class DriftWords:
         yield self.say("fact.auc"), f"{summary.auc:.2f}"
         yield self.say("fact.novel"), self.interval(summary.novel, summary.novel_low, summary.novel_high)
         if summary.accuracy is not None:
-            told = summary.accuracy
-            yield self.say("fact.accuracy"), self.interval(told.value, told.low, told.high)
+            yield self.say("fact.accuracy"), self.estimate(summary.accuracy)
         if summary.labels is not None:
             moved = [shortened(one.name, most=40) for one in summary.labels.classes if one.moved]
             if moved:
@@ -97,10 +99,18 @@ class DriftWords:
         between = self.say("interval", low=share(low), high=share(high))
         return f"{share(value)}（{between}）" if self.locale.name == "ja" else f"{share(value)} ({between})"
 
+    def estimate(self, told: AccuracyEstimate) -> str:
+        """As "80% (75% to 85%)", or that there is none."""
+        if told.value is None or told.low is None or told.high is None:
+            return self.say("accuracy.withheld")
+        return self.interval(told.value, told.low, told.high)
+
     def accuracy(self, told: AccuracyEstimate) -> list[str]:
-        """How the estimate was made, and why not to rely on it."""
-        method = self.say(f"accuracy.{told.method}", error=f"{100 * told.error:.1f}")
-        return [method, *(self.say(f"doubt.{one}") for one in told.doubts)]
+        """How the estimate was made, if it was, and why not to rely on it."""
+        doubts = [self.say(f"doubt.{one}") for one in told.doubts]
+        if told.value is None:
+            return ["", *doubts]
+        return [self.say(f"accuracy.{told.method}", error=f"{100 * told.error:.1f}"), *doubts]
 
     def side(self, facts: SampleFacts) -> str:
         """Which rows were looked at."""
@@ -131,8 +141,12 @@ class DriftWords:
             values = {name: share(value) for name, value in values.items()}
         elif one.kind == "collect":
             values["novel"] = share(values["novel"])
-        elif one.kind == "relabel" and not values["labels"]:
-            key = "advice.relabel_some"
+        elif one.kind == "relabel":
+            images = values.get("images", math.inf)
+            if (values["labels"] or SOME_LABELS) >= images:
+                key, values["images"] = "advice.relabel_all", f"{images:,}"
+            elif not values["labels"]:
+                key, values["labels"] = "advice.relabel_some", SOME_LABELS
         elif one.kind == "readapt" and values["classes"]:
             key = "advice.readapt_classes"
             values["classes"] = self.locale.listed(shortened(name, most=40) for name in values["classes"][:5])

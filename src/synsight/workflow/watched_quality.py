@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synsight.curation.image_checks import CHECKS
-from synsight.curation.image_measures import ImageStage
+from synsight.curation.audit.image_checks import CHECKS
+from synsight.curation.audit.image_measures import ImageStage
 from synsight.deployment.monitoring import Columns
 from synsight.deployment.watched_rows import WatchedRows
 
@@ -20,7 +20,7 @@ MEASURES = ("blur", "darkness", "lightness", "contrast", "burnt")
 
 
 def look(images: Sequence[bytes]) -> pa.Table:
-    """Measures of encoded images; see `curation.image_measures.SCHEMA`."""
+    """Measures of encoded images; see `curation.audit.image_measures.SCHEMA`."""
     batch = pa.record_batch({"image": pa.array(images, pa.binary())})
     return pa.Table.from_batches([ImageStage()(batch)])
 

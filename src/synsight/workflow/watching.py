@@ -27,9 +27,10 @@ from synsight.data.lineage import now
 from synsight.data.trained_rows import content_hashes
 from synsight.data.written_reports import note_report
 from synsight.deployment.monitoring import Evidence, Found, Predicted, find_drift
+from synsight.deployment.named_rows import check_label
 from synsight.deployment.prometheus_text import write_prometheus
 from synsight.deployment.watched_rows import WatchedRows, joint_codes, read_watched_rows
-from synsight.deployment.word_drift import SeenWords, seen_words
+from synsight.deployment.word_drift import SeenWords, check_asked, seen_words
 from synsight.errors import DataError, ImageError, StorageError, UsageError, near_names
 from synsight.files import append_json_line, disk_errors, read_json_lines, replacing, write_json, write_text
 from synsight.metrics.exchanges import EXCHANGES
@@ -62,7 +63,7 @@ def monitor(
     label: str | None = None,
     words: Sequence[str] = (),
     group_column: str = "group",
-    alpha: float = 0.05,
+    alpha: float = 0.03,
     rows: int = 2000,
     exchanges: int = EXCHANGES,
     collect: int = 100,
@@ -83,8 +84,9 @@ def monitor(
         out: Folder for report.html, drift.json, collect.parquet and history.jsonl.
         where: SQL condition on the reference rows; rows that the model has not learnt from are best.
         current_where: SQL condition on the current rows.
-        label: Column with classes in the reference; for the class mix and the estimated accuracy.
-        words: Names to look for with a model that reads text; else the model's own words.
+        label: Column with classes in the reference; for the class mix and the estimated accuracy. A model
+            whose labels stand each by themselves is not asked for either.
+        words: Names to look for, two or more, with a model that reads text; none: the model's own words.
         group_column: Column that says which rows belong together; "": every row by itself.
         alpha: Largest share of false alarms.
         rows: Most rows of a side that are looked at, drawn by chance.
@@ -96,7 +98,7 @@ def monitor(
         progress: Show a bar.
 
     Raises:
-        UsageError: No such locale, or no such label column.
+        UsageError: No such locale or label column, or words for a model that reads none.
         ConfigError: Alpha or the number of exchanges is out of its range.
         DataError: No row matches, labels that the model does not know, or images that cannot be decoded.
         CatalogError: There is no catalog, or a condition is not understood.
@@ -107,6 +109,8 @@ def monitor(
     locale_of(locale)  # a wrong one is said before the work
     out = Path(out)
     loaded = model if isinstance(model, Model) else load(model)
+    if words:
+        check_asked(loaded, words)
     reference, current = (
         one if isinstance(one, Catalog) else Catalog.open(one) for one in (reference, current)
     )
@@ -120,7 +124,11 @@ def monitor(
             look=look,
             progress=progress,
         )
-        before, after = read(reference, where=where, label=label), read(current, where=current_where)
+        if label is not None:
+            check_label(reference, label)
+        several = loaded.config.head == "labels" and loaded.config.label_scores == "sigmoid"
+        before = read(reference, where=where, label=None if several else label)
+        after = read(current, where=current_where)
         seen = seen_words(loaded, (reference, before), (current, after), asked=words)
         evidence = Evidence(
             words=seen,
@@ -159,8 +167,11 @@ def _predicted(
 ) -> Predicted | None:
     """By the model's own head of labels; by a probe where it has none and the reference has labels."""
     reference, current = sides
-    if model.config.head == "labels" and model.config.label_scores == "softmax":
+    if model.config.head == "labels":
         names = tuple(model.class_names)
+        if model.config.label_scores == "sigmoid":
+            found = [_probabilities(model, one.features) for one in sides]
+            return Predicted(names, found[0], found[1], None, "model", one_of=False)
         labels = _codes(reference.labels, names) if label is not None else None
         if labels is not None and not (labels >= 0).any():
             known = sorted({one for one in reference.labels if one is not None})
@@ -181,9 +192,9 @@ def _predicted(
             "class mix needs two, so choose another label."
         )
     labels = _codes(reference.labels, names)
-    groups = joint_codes(reference, current)[0]
+    groups = joint_codes(reference, current)
     probabilities = crossed_probabilities(
-        reference.features, labels, groups, current.features, num_classes=len(names)
+        reference.features, labels, groups[0], current.features, groups[1], num_classes=len(names)
     )
     return Predicted(names, *probabilities, labels, "probe")
 
