@@ -1,8 +1,9 @@
 """Do the heat maps say where a score comes from?
 
-Two small networks learn, from composed scenes of the sample `emoji`, which of six categories are there: a
-ResNet whose maps are exact class activation maps, and a ViT with a class token, for which there is Grad-CAM
-and attention rollout. On scenes whose boxes are known to the pixel, of drawings that no training scene had:
+Three small networks learn, from composed scenes of the sample `emoji`, which of six categories are there: a
+ResNet whose maps are exact class activation maps, the same with the strides it has by itself, whose last
+layer has 2 x 2 places, and a ViT with a class token, for which there is Grad-CAM and attention rollout. On
+scenes whose boxes are known to the pixel, of drawings that no training scene had:
 
     pointing   share of (scene, category that is there) whose strongest cell lies in a box of the category;
                beside it a random cell and the middle of the image
@@ -43,11 +44,14 @@ from synsight.models.backbones import build_backbone, embedding_dim, pixel_stati
 from synsight.seeding import generator
 
 SIDE = 64
-NETWORKS: dict[str, tuple[dict[str, object], tuple[Method, ...]]] = {
-    "test_resnet": ({"output_stride": 8}, ("cam", "occlusion")),
-    "test_vit": ({"patch_size": 8}, ("grad-cam", "rollout", "occlusion")),
+NETWORKS: dict[str, tuple[str, dict[str, object], tuple[Method, ...]]] = {
+    "resnet": ("test_resnet", {"output_stride": 8}, ("cam", "occlusion")),
+    "coarse": ("test_resnet", {}, ("cam", "grad-cam", "occlusion")),
+    "vit": ("test_vit", {"patch_size": 8}, ("grad-cam", "rollout", "occlusion")),
 }
-"""Name -> arguments, so that there are 8 x 8 cells, and the maps that fit it."""
+"""What it is called here -> timm's name, arguments, and the maps that fit it; but for `coarse` the arguments
+give 8 x 8 cells.
+"""
 
 
 def main() -> None:
@@ -57,16 +61,18 @@ def main() -> None:
     parser.add_argument("--curves", type=int, default=60, help="scenes for deletion, insertion and sanity")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     options = parser.parse_args()
-    print(machine("synsight", "torch", "timm", "captum", threads=torch.get_num_threads()), flush=True)
+    print(machine("synsight", "torch", "timm", threads=torch.get_num_threads()), flush=True)
     config = SceneConfig(scenes=(options.scenes, 0, options.test_scenes), side=SIDE, objects=(1, 3))
     source = SceneSource(config)
     train = [source.scene("train", number) for number in range(options.scenes)]
     test = [source.scene("test", number) for number in range(options.test_scenes)]
-    for name, (arguments, methods) in NETWORKS.items():
+    for called in options.networks:
+        name, arguments, methods = NETWORKS[called]
         began = time.perf_counter()
         model = trained(name, arguments, train, config.classes, epochs=options.epochs, seed=options.seed)
-        print(f"\n{name}: {time.perf_counter() - began:.0f} s of training, {told(model, test)}", flush=True)
+        print(f"\n{called}: {time.perf_counter() - began:.0f} s of training, {told(model, test)}", flush=True)
         untrained = {"head": without_head(model), "network": without_weights(model, arguments)}
         for method in methods:
             report(model, untrained, test, method, curves=options.curves, seed=options.seed)

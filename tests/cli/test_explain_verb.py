@@ -68,7 +68,11 @@ def test_words_are_named_at_the_level_asked_for(trained, tmp_path, run_json):
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["nowhere.png"], 1, "nowhere.png: expected a catalog, found nothing"),
+        (
+            ["nowhere.png"],
+            1,
+            "nowhere.png: expected an image, a folder of images or a catalog, found nothing",
+        ),
         (["CATALOG", "--where", "split = 'no'"], 1, "found none where split = 'no'"),
         (["CATALOG", "--count", "0"], 2, "count and words must be >= 1"),
         (["CATALOG", "--level", "animl,"], 2, "no word of the model is a kind of 'animl'"),

@@ -35,9 +35,9 @@ def linear_model(**changes) -> Model:
     return model.adapted(torch.nn.Linear(model.config.embedding_dim, 3), LABELS, method="adapt:logistic")
 
 
-def crooked_model() -> Model:
+def crooked_model(**changes) -> Model:
     """A head that is not linear."""
-    model = small_model("words")
+    model = small_model("words", **changes)
     torch.manual_seed(7)
     dim = model.config.embedding_dim
     layers = [Linear(dim, 16), Relu(), Linear(16, 3)]

@@ -8,10 +8,11 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from explanation.small_explained import words_model
-from synsight.errors import ConfigError, ShapeError
+from synsight.errors import ConfigError, MissingDependency, ShapeError
 from synsight.explanation.catalog_map import write_map
 from synsight.explanation.embedding_map import cluster_names, embedding_map
 from synsight.explanation.reference import read_reference
+from synsight.reports.explanation_figures import LETTER, SIZE, _apart
 
 
 def three_heaps(rows=60):
@@ -81,3 +82,36 @@ def test_files_hold_every_image_and_open_as_what_they_are(catalog, tmp_path):
     assert all((tmp_path / "fiftyone" / row["filepath"]).is_file() for row in rows)
     assert rows[0]["id"] == "'" + truth[0]["id"]  # "=id0" would be a formula
     assert float(rows[3]["x"]) == pytest.approx(table["x"][3].as_py(), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_umap_is_the_default_where_it_is_installed():
+    pytest.importorskip("umap")
+    features, present, kinds = three_heaps()
+    first, again = (embedding_map(features, present, list("abcde"), clusters=3) for _ in range(2))
+    assert (first.method, first.explained) == ("umap", None)
+    assert_allclose(first.points, again.points)
+    middles = np.stack([first.points[kinds == kind].mean(0) for kind in range(3)])
+    nearest = np.linalg.norm(first.points[:, None] - middles, axis=2).argmin(1)
+    assert (nearest == kinds).mean() > 0.95
+
+
+def test_where_umap_is_not_installed_the_default_is_pca(monkeypatch):
+    from synsight.explanation import embedding_map as module
+
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    features, present, _ = three_heaps()
+    assert embedding_map(features, present, list("abcde")).method == "pca"
+    with pytest.raises(MissingDependency, match=r"synsight\[explain\]"):
+        embedding_map(features, present, list("abcde"), projection="umap")
+
+
+def test_names_on_the_map_lie_beside_each_other_and_the_largest_clusters_keep_theirs():
+    crowd = [(0.5, 0.5, f"name of cluster {number}") for number in range(12)]
+    placed = _apart(crowd, (0.0, 1.0, 0.0, 1.0))
+    assert [name for _, _, name in placed] == [name for _, _, name in crowd[:7]]
+    assert placed[0] == crowd[0]
+    levels = sorted(y for _, y, _ in placed)
+    assert min(np.diff(levels)) * 72 * SIZE[1] > LETTER
+    apart = [(0.1, 0.5, "left"), (0.9, 0.5, "right")]
+    assert _apart(apart, (0.0, 1.0, 0.0, 1.0)) == apart

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from explanation.small_explained import linear_model, worded_catalog, words_model
 from models.small_models import picture, small_model
-from synsight.errors import ModelError, UsageError
+from synsight.errors import ModelError, ShapeError, UsageError
 from synsight.explanation.calibration import fit_calibration
 from synsight.explanation.explainer import Explainer
 from synsight.explanation.levels import level_of, parse_level
@@ -27,50 +27,99 @@ def zoo() -> Vocabulary:
     return Vocabulary("synset", pa.table(columns, schema=SCHEMA))
 
 
+def drawn(rows, words=6, *, seed=0):
+    """Logits of the truth, and which captions have which word."""
+    random = np.random.default_rng(seed)
+    truth = random.normal(-2, 2, size=(rows, words))
+    return truth, random.random(truth.shape) < expit(truth)
+
+
 def test_calibration_undoes_a_known_distortion():
-    random = np.random.default_rng(0)
-    truth = random.normal(-2, 2, size=(4000, 6))
-    present = random.random(truth.shape) < expit(truth)
+    truth, present = drawn(4000)
     distorted = 3 * truth + 4
     found = fit_calibration(distorted, present)
-    assert_allclose(found.slope, 1 / 3, rtol=0.1)
-    assert_allclose(found.probabilities(distorted), expit(truth), atol=0.05)
+    likely = np.abs(truth + 2) < 4
+    assert_allclose(found.probabilities(distorted)[likely], expit(truth)[likely], atol=0.08)
     raw = expected_calibration_error(expit(distorted).ravel(), present.ravel())
     calibrated = expected_calibration_error(found.probabilities(distorted).ravel(), present.ravel())
     assert raw > 0.15 and calibrated < 0.01
 
 
-def test_pooled_calibration_is_scikit_learns_logistic_regression():
-    from sklearn.linear_model import LogisticRegression
+def test_calibration_undoes_a_distortion_that_no_line_undoes():
+    """Scores hardly rise any more from where a word is likely, so a line through all pairs misses those."""
+    truth, present = drawn(4000, seed=1)
+    bent = np.where(truth > -1, -1 + (truth + 1) / 4, truth)
+    found = fit_calibration(bent, present).probabilities(bent)
+    named = bent.argmax(axis=1)
+    rows = np.arange(len(bent))
+    error = expected_calibration_error(found[rows, named], present[rows, named])
+    raw = expected_calibration_error(expit(bent)[rows, named], present[rows, named])
+    assert raw > 0.2 and error < 0.03
 
-    random = np.random.default_rng(1)
-    logits = random.normal(size=(500, 3))
-    present = random.random(logits.shape) < expit(2 * logits - 1)
+
+def test_the_curve_is_scikit_learns_isotonic_regression_where_images_are_many():
+    from sklearn.isotonic import IsotonicRegression
+
+    truth, present = drawn(6000, seed=2)
+    found = fit_calibration(truth, present)
+    theirs = IsotonicRegression(out_of_bounds="clip").fit(truth.ravel(), present.ravel())
+    places = np.linspace(-6, 2, 50)
+    assert np.abs(found.probabilities(places) - theirs.predict(places)).mean() < 0.01
+
+
+@given(st.integers(0, 1000), st.integers(5, 60))
+def test_calibration_keeps_the_order_of_the_words(seed, rows):
+    truth, present = drawn(rows, words=3, seed=seed)
+    present[0, 0] = True
+    found = fit_calibration(truth, present)
+    assert (np.diff(found.probabilities(np.linspace(-9, 5, 200))) >= 0).all()
+    assert (np.diff(found.logits) > 0).all() and (np.diff(found.log_odds) > 0).all()
+
+
+def test_few_images_leave_scores_near_the_models_own():
+    truth, present = drawn(12, words=3, seed=4)
+    present[0, 0] = True
+    found = fit_calibration(truth, present)
+    middle = np.linspace(truth.min(), truth.max(), 20)
+    assert np.abs(found.probabilities(middle) - expit(middle)).mean() < 0.2
+    assert found.error is None
+
+
+def test_the_error_is_that_of_named_words_on_groups_left_out():
+    truth, present = drawn(1500, words=12, seed=5)
+    groups = np.arange(1500) // 3
+    error = fit_calibration(2 * truth + 1, present, groups=groups).error
+    named = np.argsort(-truth, axis=1)[:, :5]
+    said, hits = (np.take_along_axis(one, named, axis=1) for one in (expit(2 * truth + 1), present))
+    assert error.before.value == pytest.approx(expected_calibration_error(said.ravel(), hits.ravel()))
+    assert error.after.high < error.before.low
+    assert "500 groups" in error.after.method
+
+
+def test_images_of_a_group_are_counted_as_one():
+    """Images of a group are alike, so that 4,000 of them say as much as 400: the interval is as wide."""
+    truth, _ = drawn(400, seed=6)
+    twice = np.repeat(truth, 10, axis=0)
+    random = np.random.default_rng(6)
+    noise = np.repeat(random.random(truth.shape) < 0.5, 10, axis=0)
+    groups = np.repeat(np.arange(400), 10)
+    together = fit_calibration(twice, noise, groups=groups).error.after
+    apart = fit_calibration(twice, noise).error.after
+    assert together.high - together.low > 2 * (apart.high - apart.low)
+
+
+def test_a_word_that_the_catalog_does_not_know_has_no_part_in_it():
+    truth, present = drawn(300, words=3, seed=7)
     known = np.array([True, True, False])
-    found = fit_calibration(logits, present, known=known)
-    theirs = LogisticRegression(C=np.inf, tol=1e-10).fit(logits[:, :2].reshape(-1, 1), present[:, :2].ravel())
-    assert found.slope[2] == pytest.approx(theirs.coef_[0, 0], rel=1e-4)
-    assert found.offset[2] == pytest.approx(theirs.intercept_[0], rel=1e-3)
+    found = fit_calibration(truth, present, known=known)
+    present[:, 2] = ~present[:, 2]
+    again = fit_calibration(truth, present, known=known)
+    assert_allclose(found.log_odds, again.log_odds)
 
 
-def test_a_rare_word_stays_near_the_pooled_pair_and_a_frequent_one_finds_its_own():
-    random = np.random.default_rng(2)
-    logits = random.normal(size=(3000, 8))
-    present = random.random(logits.shape) < expit(2 * logits - 1)
-    present[:, 0] = random.random(3000) < expit(2 * logits[:, 0] + 1.5)
-    few = present.copy()
-    few[:, 1] = False
-    few[:2, 1] = True
-    found = fit_calibration(logits, few)
-    assert found.offset[0] > 1
-    assert found.offset[1] < -2
-    assert 0.5 < found.slope[1] < 4
-
-
-def test_without_images_scores_stay_raw():
-    found = fit_calibration(np.empty((0, 3)), np.empty((0, 3), bool))
-    assert found.rows == 0
-    assert_allclose(found.probabilities(np.array([0.5, -1, 2])), expit([0.5, -1, 2]))
+def test_images_without_a_single_word_are_no_calibration():
+    with pytest.raises(ShapeError, match="found none"):
+        fit_calibration(np.zeros((4, 3)), np.zeros((4, 3), bool))
 
 
 def test_words_roll_up_to_what_they_are_kinds_of():
@@ -131,13 +180,11 @@ def test_scores_are_raw_without_a_catalog_and_calibrated_with_one(catalog):
     known = Explainer(model, catalog)
     found = known.explain(image, heat=False)
     assert found.calibration.startswith("Scores of words are calibrated on 10 validation captions of cat")
+    assert found.calibration.endswith("too few to measure by how much they miss.")
     calibration = known.reference.calibration
-    by_key = {one.key: one for one in found.words}
-    for number, key in enumerate(model.vocabulary.keys):
-        z = logit(by_key[key].raw)
-        assert by_key[key].score == pytest.approx(
-            expit(calibration.slope[number] * z + calibration.offset[number]), abs=1e-5
-        )
+    for one in found.words:
+        assert one.score == pytest.approx(float(calibration.probabilities(logit(one.raw))), abs=1e-4)
+    assert any(abs(one.score - one.raw) > 0.02 for one in found.words)
 
 
 def test_words_of_another_vocabulary_meet_by_their_keys(tmp_path):
@@ -150,7 +197,7 @@ def test_words_of_another_vocabulary_meet_by_their_keys(tmp_path):
     turned.word_head.weight.data = model.word_head.weight.data.flip(0)
     turned.word_head.bias.data = model.word_head.bias.data.flip(0)
     ours, theirs = (read_reference(one, catalog).calibration for one in (model, turned))
-    assert_allclose(ours.slope, theirs.slope[::-1], rtol=1e-3)
+    assert_allclose(ours.log_odds, theirs.log_odds, rtol=1e-3)
 
 
 def test_near_cases_are_the_nearest_by_cosine_with_their_captions(catalog):
@@ -182,7 +229,7 @@ def test_a_record_is_plain_values():
     value = record.as_json()
     assert value["locale"] == "ja"
     assert len(value["heat"]) == 4 and value["heat"][0]["picture"].startswith("data:image/webp;base64,")
-    assert np.array(value["heat"][0]["values"]).shape == (4, 4)
+    assert np.array(value["heat"][0]["values"]).shape == (7, 7)
     assert "犬 (dog)" in [one["name"] for one in value["words"]]
 
 

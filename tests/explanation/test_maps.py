@@ -55,7 +55,7 @@ def test_the_map_of_a_resnet_is_weights_times_activations_over_the_places():
         places = model.encoder.eval().forward_features(views)[0].double()
         weight = model.word_head.weight[1].double()
         by_hand = torch.einsum("d,dhw->hw", weight, places) / places[0].numel()
-    (found,) = maps(model, pixels, [score_of(model.word_head, 1)])
+    (found,) = maps(model, pixels, [score_of(model.word_head, 1)], method="cam")
     assert_allclose(found.values, by_hand.numpy(), atol=1e-6)
     assert found.constant == pytest.approx(model.word_head.bias[1].item(), abs=1e-5)
 
@@ -69,7 +69,7 @@ def test_the_map_of_a_words_head_sums_to_the_class_score():
 
 
 def test_a_crooked_head_gets_grad_cam_and_none_that_claims_to_sum():
-    model = crooked_model()
+    model = crooked_model(size=48)
     (found,) = maps(model, pixels_of(model), [score_of(model.head, 0)])
     assert (found.method, found.constant) == ("grad-cam", None)
     with pytest.raises(ModelError, match="no exact class activation map"):
@@ -133,17 +133,51 @@ def test_rollout_of_a_resnet_says_what_to_use():
 
 
 def test_occlusion_finds_the_only_bright_corner():
-    pytest.importorskip("captum")
-
     class Brightness(torch.nn.Module):
         def forward(self, views):
             return views[:, :, 21:28, :7].mean(dim=(1, 2, 3))[:, None]
 
     views = torch.zeros(1, 3, 28, 28)
     views[:, :, 21:28, :7] = 1.0
-    found = occlusion(Brightness(), views, lambda features: features[:, 0])
+    (found,) = occlusion(Brightness(), views, [lambda features: features[:, 0]])
     row, column = np.unravel_index(found.argmax(), found.shape)
     assert row / found.shape[0] > 0.7 and column / found.shape[1] < 0.3
+
+
+def test_occlusion_is_captums():
+    captum = pytest.importorskip("captum.attr")
+    model = small_model(size=28)
+    views = normalise(pixels_of(model, 6)[None], mean=model.config.mean, std=model.config.std)
+    whole = torch.nn.Sequential(model.encoder, model.word_head).eval()
+    with torch.no_grad():
+        theirs = captum.Occlusion(whole).attribute(
+            views, target=1, sliding_window_shapes=(3, 8, 8), strides=(3, 4, 4), baselines=0
+        )
+    _, found = occlusion(model.encoder, views, [score_of(model.word_head, number) for number in (0, 1)])
+    cells = torch.nn.functional.adaptive_avg_pool2d(theirs, 7).mean(1)[0]
+    assert_allclose(found, cells.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_where_the_last_layer_has_few_places_the_map_is_one_of_occlusion():
+    model = small_model(size=32)
+    pixels = pixels_of(model, 7)
+    (coarse,) = maps(model, pixels, [score_of(model.word_head, 0)], method="cam")
+    (found,) = maps(model, pixels, [score_of(model.word_head, 0)])
+    assert coarse.values.shape == (4, 4)
+    assert (found.method, found.values.shape, found.constant) == ("occlusion", (7, 7), None)
+    (fine,) = maps(
+        small_model(size=48), small_model(size=48).pixels([picture(7)])[0], [score_of(model.word_head, 0)]
+    )
+    assert (fine.method, fine.values.shape) == ("cam", (6, 6))
+
+
+def test_an_image_smaller_than_the_cells_has_fewer():
+    class Mean(torch.nn.Module):
+        def forward(self, views):
+            return views.mean(dim=(2, 3))
+
+    (found,) = occlusion(Mean(), torch.ones(1, 3, 4, 4), [lambda features: features[:, 0]])
+    assert found.shape == (4, 4) and found[0, 0] == pytest.approx(0.25)
 
 
 def test_the_maps_of_several_encoders_sum_to_the_score_together():

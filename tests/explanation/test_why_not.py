@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from explanation.small_explained import crooked_model, linear_model, words_model
+from explanation.small_explained import LABELS, crooked_model, linear_model, words_model
 from models.small_models import picture
 from synsight.explanation.affine import in_words
 from synsight.explanation.explainer import Explainer
@@ -112,12 +112,60 @@ def test_where_no_word_can_turn_it_the_sentence_says_so():
     assert (found.instead, list(found.changes), found.margin) == ("green", [], 2.0)
     assert found.sentence.startswith("Nothing short of more than 8 words")
     japanese = Explainer(model).explain(picture(0), heat=False, locale="ja").why_not.sentence
-    assert japanese.endswith("答えは「green」になりません。")
+    assert japanese.endswith("判定は「green」になりません。")
 
 
-def test_several_labels_at_once_have_no_runner_up():
-    model = linear_model()
-    both = model.adapted(model.head, ["red", "green", "blue"], method="x", label_scores="sigmoid")
-    record = Explainer(both).explain(picture(0), heat=False)
-    assert record.why_not is None
-    assert record.probability == pytest.approx(max(both.predict([picture(0)])[0]))
+def several_of(model, shift):
+    """The same head, of which several labels may hold; its scores are shifted."""
+    with torch.no_grad():
+        layer = model.head.layers.of[2].map if hasattr(model.head, "layers") else model.head
+        layer.bias += torch.tensor(shift)
+    return model.adapted(model.head, LABELS, method="x", label_scores="sigmoid")
+
+
+@pytest.mark.parametrize("build", [words_model, linear_model], ids=["words", "linear"])
+def test_of_several_labels_it_asks_for_the_likeliest_that_is_not_given(build):
+    model = several_of(build(), [3.0, -1.0, -4.0])
+    explainer = Explainer(model)
+    turned = 0
+    for number in range(6):
+        record = explainer.explain(picture(number), heat=False)
+        chances = model.predict([picture(number)])[0]
+        given = [name for name, chance in zip(LABELS, chances, strict=True) if chance >= 0.5]
+        assert sorted(record.answers) == sorted(given)
+        missing = [one for one in np.argsort(-chances) if chances[one] < 0.5]
+        assert record.why_not.instead == LABELS[missing[0]]
+        assert record.why_not.margin == pytest.approx(
+            -np.log(chances[missing[0]] / (1 - chances[missing[0]])), rel=1e-3
+        )
+        assert record.why_not.verified == bool(record.why_not.changes)
+        if record.why_not.changes:
+            turned += 1
+            sentence = record.why_not.sentence
+            assert record.why_not.also and sentence.startswith(
+                f"It would have given {record.why_not.instead} as well"
+            )
+    assert turned > 0
+
+
+def test_where_all_labels_are_given_none_is_missing():
+    model = several_of(linear_model(), [30.0, 30.0, 30.0])
+    record = Explainer(model).explain(picture(0), heat=False)
+    assert (len(record.answers), record.why_not) == (3, None)
+
+
+def test_where_no_label_is_given_the_likeliest_would_stand_alone():
+    model = several_of(words_model(), [-3.0, -3.0, -3.0])
+    record = Explainer(model).explain(picture(0), heat=False, label=[])
+    assert (list(record.answers), record.right, record.why_not.also) == ([], True, False)
+    assert record.why_not.instead == record.prediction
+
+
+def test_several_true_labels_are_compared_as_a_set():
+    model = several_of(linear_model(), [30.0, 30.0, -30.0])
+    explainer = Explainer(model)
+    found = [
+        explainer.explain(picture(0), heat=False, label=one).right
+        for one in (["green", "red"], ["red"], None)
+    ]
+    assert found == [True, False, None]

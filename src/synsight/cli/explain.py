@@ -1,6 +1,7 @@
 """`synsight explain`."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 
 def explain(
     model: str,
-    target: Path,
-    *,
+    *targets: Path,
     out: Path,
     reference: Path | None = None,
     where: str | None = None,
@@ -37,17 +37,18 @@ def explain(
 
     Args:
         model: A MODEL folder with words or labels.
-        target: An image file, or a catalog's folder.
+        targets: Image files, a folder of images, or a catalog's folder.
         out: Folder for report.html and explanations.json.
         reference: Catalog with the training cases and captions; else the target, if it is a catalog. The
             features are kept there as a column.
         where: SQL condition for the rows to explain; else validation rows.
-        count: Most images.
+        count: Most images of a catalog or a folder.
         label: Column with the true labels.
         words: Words named for each image.
         level: Height of the words: words, a number of steps below entity, or nouns as animal,food.
         rollup: How words become one word of the level.
-        heat: Kind of map; auto is cam where it is exact, else grad-cam.
+        heat: Kind of map; auto is cam where it is exact, else grad-cam, and occlusion for networks whose last
+            layer has fewer than 5 x 5 places.
         near: Training cases shown beside each image.
         skip_check: Do not measure whether the maps are true.
         map: Also write a map of the reference: map.svg, map.parquet (Embedding Atlas), fiftyone/.
@@ -61,7 +62,7 @@ def explain(
 
     summary = run(
         model,
-        target,
+        list(targets),
         out=out,
         reference=reference,
         where=where,
@@ -83,8 +84,14 @@ def explain(
 
 def _table(summary: "ExplanationSummary") -> Iterator[RenderableType | str]:
     from synsight.reports import fact_table
+    from synsight.reports.text import visible
 
     yield fact_table({one.id: _line(one) for one in summary.explanations})
+    left_out = summary.rejected
+    if left_out:
+        named = ", ".join(f"{visible(name)} ({reason})" for name, reason in islice(left_out.items(), 5))
+        more = f" and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""
+        yield f"left out: {named}{more}"
     if summary.calibration:
         yield summary.calibration
     found = summary.faithfulness
@@ -97,10 +104,10 @@ def _table(summary: "ExplanationSummary") -> Iterator[RenderableType | str]:
 
 
 def _line(one: "ExplanationRecord") -> str:
-    """The answer with what carried it, or the words seen."""
+    """The answer with what carried it, or the words seen, or the nearest case."""
     seen = ", ".join(f"{word.name} {word.score:.2f}" for word in one.words)
     if one.prediction is None:
-        return seen
+        return seen or ", ".join(f"like {case.id} {case.similarity:.2f}" for case in one.near[:1])
     carried = one.contributions.words[:4] if one.contributions is not None else ()
     reasons = ", ".join(f"{word.name} {word.value:+.2f}" for word in carried)
     return f"{one.prediction} {one.probability:.0%}{': ' + reasons if reasons else ''}"

@@ -21,7 +21,11 @@ from synsight.models.saved import Model
 from synsight.models.several import SeveralEncoders
 
 Method = Literal["auto", "cam", "grad-cam", "rollout", "occlusion"]
-"""`auto`: `cam` where it is exact, else `grad-cam`."""
+"""`auto`: `cam` where it is exact, else `grad-cam`; `occlusion` where these would have too few cells."""
+
+LEAST_CELLS = 5
+"""Cells a side below which a map is coarser than that of `occlusion`, whose windows are two of seven cells
+wide: small networks have 2 x 2, and point beside the thing (benchmarks/faithfulness.py)."""
 
 TOLERANCE = 1e-3
 """Of a map's sum against the score, as a share of their size: what float32 leaves over thousands of terms."""
@@ -53,20 +57,23 @@ def maps(model: Model, pixels: Tensor, scores: Sequence[Score], *, method: Metho
 
     Raises:
         ModelError: The method does not fit the architecture.
-        MissingDependency: `occlusion` needs captum.
     """
     if method not in get_args(Method):
         raise UsageError(f"no map {method!r}; known: {', '.join(get_args(Method))}")
     with _frozen(model):
         views = normalise(pixels[None].to(model.device), mean=model.config.mean, std=model.config.std)
         if isinstance(model.encoder, SeveralEncoders) and method != "occlusion":
-            return _of_several(model.encoder, views, scores, method)
-        return _of_one(model.encoder, views, scores, method)
+            found = _of_several(model.encoder, views, scores, method)
+        else:
+            found = _of_one(model.encoder, views, scores, method)
+        if method == "auto" and found and min(found[0].values.shape) < LEAST_CELLS:
+            return _of_one(model.encoder, views, scores, "occlusion")
+        return found
 
 
 def _of_one(encoder: Any, views: Tensor, scores: Sequence[Score], method: Method) -> list[Map]:
     if method == "occlusion":
-        return [Map(occlusion(encoder, views, score), "occlusion") for score in scores]
+        return [Map(one, "occlusion") for one in occlusion(encoder, views, scores)]
     if method == "rollout":
         return [Map(attention_rollout(encoder, views), "rollout")] * len(scores)
     if method in ("auto", "cam"):

@@ -1,23 +1,26 @@
-"""Maps that need no gradient: attention rollout, and occlusion by captum.
+"""Maps that need no gradient: attention rollout, and occlusion.
 
 Letters: S side of the input in pixels, D dimensions, h and w cells.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synsight.errors import MissingDependency, ModelError
+from synsight.errors import ModelError
 from synsight.explanation.places import grid_of
 
 Score = Callable[[Tensor], Tensor]
 """Features [B, D] -> the score of one word or class, [B], with gradient."""
+
+CELLS = 7
+"""Of an occlusion map, a side: 36 passes of the encoder."""
+_WINDOWS_AT_ONCE = 12
 
 
 def attention_rollout(encoder: Any, views: Tensor) -> NDArray[np.float64]:
@@ -56,34 +59,45 @@ def attention_rollout(encoder: Any, views: Tensor) -> NDArray[np.float64]:
     return shares
 
 
-def occlusion(encoder: nn.Module, views: Tensor, score: Score, *, cells: int = 7) -> NDArray[np.float64]:
-    """By how much the score falls when a window is greyed, averaged over the windows that cover a place.
+def occlusion(
+    encoder: nn.Module, views: Tensor, scores: Sequence[Score], *, cells: int = CELLS
+) -> list[NDArray[np.float64]]:
+    """By how much each score falls when a window is greyed, averaged over the windows that cover a place.
+
+    As captum's `Occlusion`, but all scores are read from the same passes of the encoder.
 
     Args:
-        encoder: [1, 3, S, S] -> [1, D].
-        views: [1, 3, S, S].
-        score: Of the features.
-        cells: Cells a side; a window is two of them.
+        encoder: [B, 3, S, S] -> [B, D].
+        views: [1, 3, S, S], normalised, so that 0 is the average colour.
+        scores: Of the features.
+        cells: Cells a side; a window is two of them wide and high.
 
-    Raises:
-        MissingDependency: captum is not installed.
+    Returns:
+        [cells, cells] for each score.
 
-    Reference: Zeiler and Fergus 2014, section 4.2, https://arxiv.org/abs/1311.2901; captum's Occlusion.
+    Reference: Zeiler and Fergus 2014, section 4.2, https://arxiv.org/abs/1311.2901
     """
-    try:
-        from captum.attr import Occlusion
-    except ImportError:
-        raise MissingDependency("captum", extra="explain", purpose="an occlusion map") from None
-    side = views.shape[-1]
-    cell = max(1, side // cells)
+    cells = max(2, min(cells, *views.shape[-2:]))
+    down, across = (np.linspace(0, side, cells + 1).round().astype(int) for side in views.shape[-2:])
+    corners = [(row, column) for row in range(cells - 1) for column in range(cells - 1)]
+    features = []
     with torch.no_grad():
-        found = Occlusion(lambda images: score(encoder(images).float())).attribute(
-            views,
-            sliding_window_shapes=(3, 2 * cell, 2 * cell),
-            strides=(3, cell, cell),
-            baselines=0,
-            perturbations_per_eval=8,
-        )
-        means = F.adaptive_avg_pool2d(found.double().mean(1, keepdim=True), (side // cell, side // cell))
-    falls: NDArray[np.float64] = means[0, 0].cpu().numpy()
-    return falls
+        whole = encoder(views).float()
+        for start in range(0, len(corners), _WINDOWS_AT_ONCE):
+            some = corners[start : start + _WINDOWS_AT_ONCE]
+            greyed = views.repeat(len(some), 1, 1, 1)
+            for one, (row, column) in zip(greyed, some, strict=True):
+                one[:, down[row] : down[row + 2], across[column] : across[column + 2]] = 0
+            features.append(encoder(greyed).float())
+        rows = torch.cat(features)
+        falls = [(score(whole) - score(rows)).double().cpu().numpy() for score in scores]
+    times = np.zeros((cells, cells))
+    for row, column in corners:
+        times[row : row + 2, column : column + 2] += 1
+    found = []
+    for each in falls:
+        total = np.zeros((cells, cells))
+        for (row, column), fall in zip(corners, each, strict=True):
+            total[row : row + 2, column : column + 2] += fall
+        found.append(total / times)
+    return found

@@ -150,6 +150,16 @@ def _calibration(model: Model, catalog: Catalog, progress: bool) -> WordCalibrat
         return None
     positions, present, known = found
     _, features = catalog_features(model, catalog, where=VAL, progress=progress)
-    step = -(-len(positions) // MOST_COUNTED)
-    logits = model.word_logits(torch.from_numpy(features[::step])).cpu().numpy()
-    return fit_calibration(logits, present[::step], known=known)
+    some = slice(None, None, -(-len(positions) // MOST_COUNTED))
+    logits = model.word_logits(torch.from_numpy(features[some])).cpu().numpy()
+    groups = _groups(catalog, positions[some])
+    return fit_calibration(logits, present[some], known=known, groups=groups)
+
+
+def _groups(catalog: Catalog, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each row's group, [N]; a row without one is its own."""
+    if "group" not in catalog.columns:
+        return np.arange(len(positions))
+    found = catalog.take(positions, ["group"])["group"].to_pylist()
+    named = [f"row {row}" if one is None else f"group {one}" for row, one in enumerate(found)]
+    return np.unique(named, return_inverse=True)[1].astype(np.int64)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import east_asian_width
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -15,6 +16,12 @@ from synsight.reports.svg import INK, SETTINGS
 from synsight.reports.text import shortened
 
 _MARKERS = "osD^vPX*<>p8hd"
+SIZE = (8.2, 5.6)
+"""Of the map, inches."""
+LETTER = 7.5
+"""Height of its letters, points."""
+_LINES = (0, 1, -1, 2, -2, 3, -3)
+"""By how many lines a name may be moved, the first that is free."""
 
 
 def score_bar(value: float) -> Markup:
@@ -52,7 +59,8 @@ def _bar(inside: str) -> Markup:
 
 
 def map_chart(points: Sequence[MapPoint], names: Sequence[str], *, description: str) -> Chart | None:
-    """The map, a colour and a marker a cluster, its name at its middle.
+    """The map, a colour and a marker a cluster, its name at its middle or a few lines above or below; where
+    there is no room, the name of the smaller cluster is left out, and stands in the numbers beside the map.
 
     Returns:
         None without points.
@@ -60,8 +68,9 @@ def map_chart(points: Sequence[MapPoint], names: Sequence[str], *, description: 
     if not points:
         return None
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(8.2, 5.6), layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
+        called: list[tuple[float, float, str]] = []
         for number, name in enumerate(names):
             own = [one for one in points if one.cluster == number]
             if not own:
@@ -72,16 +81,9 @@ def map_chart(points: Sequence[MapPoint], names: Sequence[str], *, description: 
             axes.scatter(
                 xs, ys, s=7, c=colour, marker=marker, linewidths=0, alpha=0.55, rasterized=len(points) > 2000
             )
-            axes.text(
-                _middle(xs),
-                _middle(ys),
-                shortened(name, most=34),
-                fontsize=7.5,
-                ha="center",
-                va="center",
-                color=INK,
-                fontweight="bold",
-            )
+            called.append((_middle(xs), _middle(ys), shortened(name, most=34)))
+        for x, y, name in _apart(called, (*axes.get_xlim(), *axes.get_ylim())):
+            axes.text(x, y, name, fontsize=LETTER, ha="center", va="center", color=INK, fontweight="bold")
         axes.set_axis_off()
     return Chart(
         "map",
@@ -111,3 +113,29 @@ def write_drawing(path: Path, chart: Chart) -> None:
 def _middle(values: Sequence[float]) -> float:
     ordered = sorted(values)
     return ordered[len(ordered) // 2]
+
+
+def _apart(
+    called: Sequence[tuple[float, float, str]], limits: tuple[float, float, float, float]
+) -> list[tuple[float, float, str]]:
+    """Names where none lies over another; the first of them come first.
+
+    Args:
+        called: x, y and name, in the units of the map.
+        limits: Least and greatest x, least and greatest y of the map.
+    """
+    left, right, low, high = limits
+    across, up = 72 * SIZE[0] / ((right - left) or 1), 72 * SIZE[1] / ((high - low) or 1)
+    line = 1.35 * LETTER
+    taken: list[tuple[float, float, float]] = []
+    placed = []
+    for x, y, name in called:
+        # Letters are about half as wide as high, Japanese ones as wide.
+        half = sum(1.0 if east_asian_width(letter) in "WF" else 0.6 for letter in name) * LETTER / 2
+        for lines in _LINES:
+            centre, level = x * across, y * up + lines * line
+            if all(abs(level - b) >= line or abs(centre - a) >= half + c for a, b, c in taken):
+                taken.append((centre, level, half))
+                placed.append((x, level / up, name))
+                break
+    return placed

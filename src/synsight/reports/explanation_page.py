@@ -15,6 +15,7 @@ from synsight.reports.page import render_template
 from synsight.reports.page_fonts import JAPANESE_FAMILY, japanese_face
 from synsight.reports.text import shortened, visible
 
+MOST_ANSWERS = 5
 LEAST = 0.005
 """What is smaller would be shown as 0.00."""
 
@@ -82,14 +83,25 @@ def _shown(one: ExplanationRecord, wording: _Wording) -> dict[str, Any]:
     """An explanation with its bars and sentences."""
     found = one.contributions
     verdict = ""
-    if one.label is not None and one.prediction is not None:
-        verdict = "right" if one.label == one.prediction else "wrong"
+    if one.right is not None:
+        verdict = "right" if one.right else "wrong"
     return {
         "record": one,
         "verdict": verdict,
+        "answer": _answer(one, wording),
         "bars": _bars(found, wording) if found is not None else [],
         "note": _note(found, wording) if found is not None else "",
     }
+
+
+def _answer(one: ExplanationRecord, wording: _Wording) -> str:
+    """What stands above an explanation: the answer, else the words, else what the image is called."""
+    if one.prediction is None:
+        names = [shortened(word.name, most=40) for word in one.words[:3]] or [shortened(one.id, most=60)]
+    else:
+        names = [shortened(name, most=60) for name in one.answers[:MOST_ANSWERS]]
+        names += ["…"] * (len(one.answers) > MOST_ANSWERS)
+    return wording("comma").join(names) or wording("nothing_given")
 
 
 def _bars(found: Contributions, wording: _Wording) -> list[tuple[str, str, Any, str]]:

@@ -104,9 +104,9 @@ class WhyNot:
     """The fewest words that, had they been seen otherwise, would have changed the answer."""
 
     instead: str
-    """The runner-up."""
+    """The runner-up; of several labels, the likeliest that was not given."""
     margin: float
-    """By how much the predicted class leads, in units of the score."""
+    """By how much the predicted class leads, or the label misses probability 0.5, in units of the score."""
     changes: Sequence[WordChange]
     """Largest effect first; empty: no change of words within what the reference knows turns the answer."""
     exact: bool
@@ -115,6 +115,8 @@ class WhyNot:
     """The head was asked again with the changed words, and answered the other class."""
     sentence: str
     """In the locale of the explanation."""
+    also: bool = False
+    """It would stand beside the labels that were given, not in the place of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +141,12 @@ class ExplanationRecord:
     faithfulness: Mapping[str, float] = field(default_factory=dict)
     """`deletion`, `deletion_random`, `insertion`, `insertion_random`: areas under the curves of the first
     map; empty where they were not asked for."""
+    answers: Sequence[str] = ()
+    """The predicted class; of several labels, those of probability 0.5 and more, and there may be none."""
     label: str | None = None
-    """The true label, where it is known."""
+    """The true label, where it is known; several with commas between."""
+    right: bool | None = None
+    """Whether the answers are the true labels; None: they are not known."""
     caption: str = ""
     picture: str = ""
     """The image as the model sees it: data URL; "" if not asked for."""
@@ -188,6 +194,8 @@ class ExplanationSummary:
     """What was written, the page first."""
     report: str
     locale: str = "en"
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    """Files of a folder that are no images we accept -> reason."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values without pictures and points, for programs."""

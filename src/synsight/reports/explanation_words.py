@@ -37,7 +37,9 @@ def words_of(locale: str) -> Mapping[str, str]:
     return words
 
 
-def why_not_sentence(locale: str, instead: str, changes: Sequence[WordChange], *, most: int) -> str:
+def why_not_sentence(
+    locale: str, instead: str, changes: Sequence[WordChange], *, most: int, also: bool = False
+) -> str:
     """What would have had to be seen otherwise."""
     name = shortened(instead, most=60)
     if not changes:
@@ -54,7 +56,7 @@ def why_not_sentence(locale: str, instead: str, changes: Sequence[WordChange], *
     ]
     *first, last = parts
     joined = say(locale, "comma").join(first) + (say(locale, "and") if first else "") + last
-    return say(locale, "why_not.turn", instead=name, changes=joined)
+    return say(locale, "why_not.also" if also else "why_not.turn", instead=name, changes=joined)
 
 
 def _shares(change: WordChange) -> tuple[str, str]:
