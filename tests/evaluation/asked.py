@@ -7,20 +7,21 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from synsight.evaluation.judged import Judged, Options
+from synsight.evaluation.judged import Judged
+from synsight.evaluation.options import Options, Wording
 from synsight.language.vocabulary import SCHEMA, Vocabulary
 from synsight.models import Model, ModelConfig
 from synsight.models.text import TextTower, TextTowerConfig
 from synsight.models.text_side import TextSide
 
 
-def judged(splits, features, *, model=None, **options) -> Judged:
+def judged(splits, features, *, model=None, wording=None, **options) -> Judged:
     return Judged(
         name="made",
         model=model,
         catalog=SimpleNamespace(name="rows", path=Path("rows")),
         version=3,
-        options=Options(**options),
+        options=Options(wording=Wording(**(wording or {})), **options),
         out=Path("ev"),
         splits=splits,
         compute=lambda: features,

@@ -13,7 +13,8 @@ from synsight.data.corrupting import corrupt
 from synsight.errors import ConfigError, DataError, UsageError
 from synsight.evaluation.altered import ask_clean
 from synsight.evaluation.corruptions import corrupted_pixels, corruptions
-from synsight.evaluation.judged import Judged, Options
+from synsight.evaluation.judged import Judged
+from synsight.evaluation.options import Options, Robustness
 from synsight.evaluation.resolution import resolution, shrunk_image
 from synsight.evaluation.rows import read_splits
 from synsight.evaluation.subjects import model_features
@@ -38,7 +39,7 @@ def stripes(columns):
     return {**columns, "image": pictures, "kind": kinds}
 
 
-def judged(catalog: Catalog, model=MODEL, **options) -> Judged:
+def judged(catalog: Catalog, model=MODEL, seed=0, **options) -> Judged:
     network, splits = load(model, image_size=SIDE), read_splits(catalog, "kind")
     return Judged(
         name="judged",
@@ -46,7 +47,7 @@ def judged(catalog: Catalog, model=MODEL, **options) -> Judged:
         catalog=catalog,
         version=catalog.version,
         splits=splits,
-        options=Options(**options),
+        options=Options(seed=seed, robustness=Robustness(**options)),
         out=catalog.path.parent / "ev",
         compute=lambda: model_features(network, catalog, splits, progress=False),
         progress=False,
@@ -123,13 +124,13 @@ def test_chance_is_the_seeds_and_the_rows_and_not_that_of_the_batch(squares):
 
 
 def test_many_test_rows_are_cut_to_a_drawn_few_that_the_details_count(squares):
-    few = judged(squares, robustness_rows=7, corruptions=("contrast",), severities=(3,))
+    few = judged(squares, rows=7, corruptions=("contrast",), severities=(3,))
     first, again = corruptions(few), corruptions(few)
     assert {record.n_test for record in first.results} == {7}
     assert first.results[0].details["test_rows_asked"] == 7
     assert first.results[0].details["test_rows"] == len(few.splits.test)
     assert first.predictions.equals(again.predictions)
-    others = judged(squares, robustness_rows=7, corruptions=("contrast",), severities=(3,), seed=1)
+    others = judged(squares, rows=7, corruptions=("contrast",), severities=(3,), seed=1)
     assert set(corruptions(others).predictions["id"].to_pylist()) != set(first.predictions["id"].to_pylist())
 
 

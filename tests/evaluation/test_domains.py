@@ -7,7 +7,8 @@ from made import make_catalog
 
 from synsight.errors import UsageError
 from synsight.evaluation.domains import HELD_OUT, WITHIN, domains, held_out
-from synsight.evaluation.judged import Judged, Options
+from synsight.evaluation.judged import Judged
+from synsight.evaluation.options import Columns, Options
 from synsight.evaluation.questions import Features
 from synsight.evaluation.rows import read_splits
 from synsight.evaluation.scoring import mean_over_draws
@@ -44,7 +45,7 @@ def judged(folder, *, flipped: bool = False, camera=lambda row: CAMERAS[row // 1
         model=None,
         catalog=catalog,
         version=catalog.version,
-        options=Options(domain_column="camera", labels_per_class=(4,), draws=2, **options),
+        options=Options(columns=Columns(domain="camera"), labels_per_class=(4,), draws=2, **options),
         out=folder / "ev",
         splits=splits,
         compute=lambda: Features(*(features(rows) for rows in (splits.train, splits.val, splits.test))),
@@ -150,6 +151,6 @@ def test_too_few_domains_and_wrong_columns_are_said(tmp_path):
         ("cameras", "no column 'cameras' that says where an image is from; did you mean 'camera'"),
         ("size", "domains must be strings or integers; column 'size' holds double"),
     ]:
-        one.options = Options(domain_column=column)
+        one.options = Options(columns=Columns(domain=column))
         with pytest.raises(UsageError, match=sentence):
             domains(one)

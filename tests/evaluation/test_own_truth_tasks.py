@@ -10,9 +10,10 @@ from made import make_catalog
 from sklearn.metrics import average_precision_score
 
 from synsight.errors import DataError, UsageError
-from synsight.evaluation.judged import Options, Subject
+from synsight.evaluation.judged import Subject
 from synsight.evaluation.multilabel import multilabel
 from synsight.evaluation.multilabel_rows import read_multilabel
+from synsight.evaluation.options import Columns, Options
 from synsight.evaluation.retrieval import read_captioned, retrieval
 from synsight.metrics.intervals import Interval
 from synsight.models import Model, catalog_features, load
@@ -65,7 +66,7 @@ def subject(model, catalog, tmp_path, **options):
         model=model,
         catalog=catalog,
         version=catalog.version,
-        options=Options(**options),
+        options=Options(columns=Columns(**options)),
         out=tmp_path,
         progress=False,
     )
@@ -94,7 +95,7 @@ def test_an_image_may_have_several_texts(catalog):
 
 @pytest.mark.parametrize("column", ["caption", "several"])
 def test_retrieval_is_that_of_brute_force_over_all_texts_and_images(reading, catalog, tmp_path, column):
-    scored = retrieval(subject(reading, catalog, tmp_path, text_column=column))
+    scored = retrieval(subject(reading, catalog, tmp_path, text=column))
     rows = read_captioned(catalog, column)
     positions, features = catalog_features(reading, catalog, where="split = 'test'", progress=False)
     features = features[np.searchsorted(positions, rows.positions)].astype(float)
@@ -118,7 +119,7 @@ def test_retrieval_is_that_of_brute_force_over_all_texts_and_images(reading, cat
 
 
 def test_the_predictions_first_hits_are_recall_at_one(reading, catalog, tmp_path):
-    scored = retrieval(subject(reading, catalog, tmp_path, text_column="several"))
+    scored = retrieval(subject(reading, catalog, tmp_path, text="several"))
     for side in ("image", "text"):
         rows = [one for one in scored.predictions.to_pylist() if one["task"] == f"{side}_retrieval"]
         recall = next(one for one in scored.results if one.metric == f"{side}_retrieval_recall@1")
@@ -135,9 +136,9 @@ def test_what_cannot_be_retrieved_is_named(reading, plain, catalog, tmp_path):
     with pytest.raises(UsageError, match="only features were given"):
         retrieval(subject(None, catalog, tmp_path))
     with pytest.raises(UsageError, match="no column 'captoin' to take texts from; did you mean 'caption'"):
-        retrieval(subject(reading, catalog, tmp_path, text_column="captoin"))
+        retrieval(subject(reading, catalog, tmp_path, text="captoin"))
     with pytest.raises(DataError, match="column 'number' holds int64"):
-        retrieval(subject(reading, catalog, tmp_path, text_column="number"))
+        retrieval(subject(reading, catalog, tmp_path, text="number"))
 
 
 def test_labels_become_a_matrix_split_by_split_and_rare_ones_are_dropped(catalog):

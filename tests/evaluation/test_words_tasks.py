@@ -74,7 +74,8 @@ def test_a_file_says_what_labels_are_called_and_synonyms_count_together(tmp_path
     path = tmp_path / "names.json"
     path.write_text(json.dumps({"a": "dog", "b": ["oak", "restaurant"], "c": "kitchen"}))
     model = knowing_model(("dog", "oak", "kitchen", "restaurant"))
-    details = record(evidence(judged(SPLITS, FEATURES, model=model, class_names=path)), "evidence").details
+    asked = judged(SPLITS, FEATURES, model=model, wording={"class_names": path})
+    details = record(evidence(asked), "evidence").details
     assert details["words"]["b"] == [["word1", 1.0], ["word3", 1.0]]
     assert details["names"]["b"] == ["oak", "restaurant"]
 
@@ -82,7 +83,7 @@ def test_a_file_says_what_labels_are_called_and_synonyms_count_together(tmp_path
 def test_japanese_names_are_read_where_the_locale_says_so():
     pytest.importorskip("sudachipy")
     asked = {"splits": named("犬", "オーク", "kitchen"), "features": FEATURES, "model": knowing_model()}
-    read = record(evidence(judged(**asked, locale="ja")), "evidence").details["words"]
+    read = record(evidence(judged(**asked, wording={"locale": "ja"})), "evidence").details["words"]
     assert read["犬"] == [["word0", 1.0]] and read["kitchen"] == [["word2", 1.0]]
     assert record(evidence(judged(**asked)), "evidence").details["without_word"] == ["犬", "オーク"]
 

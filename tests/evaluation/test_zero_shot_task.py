@@ -73,12 +73,12 @@ def test_files_and_the_locale_decide_what_is_said(tmp_path):
     names.write_text(json.dumps({"set": ["dog", "cat", "oak", "car", "bus", "pen", "cup"]}))
     templates = tmp_path / "templates.json"
     templates.write_text(json.dumps({"set": ["a {c}!"], "other": ["{c}"]}))
-    options = {"class_names": names, "templates": templates, "prompt_dataset": "set"}
-    scored = zeroshot(judged(SPLITS, FEATURES, model=model, **options))
+    options = {"class_names": names, "templates": templates, "dataset": "set"}
+    scored = zeroshot(judged(SPLITS, FEATURES, model=model, wording=options))
     called = [(one,) for one in ("dog", "cat", "oak", "car", "bus", "pen", "cup")]
     expected = by_hand(model, FEATURES.test, called, ["a {}!"])
     np.testing.assert_allclose(scored.predictions["probability"], expected.max(axis=1), rtol=1e-4)
-    japanese = zeroshot(judged(SPLITS, FEATURES, model=model, locale="ja"))
+    japanese = zeroshot(judged(SPLITS, FEATURES, model=model, wording={"locale": "ja"}))
     assert japanese.results[0].details["templates"][0] == "{}の写真"
     assert japanese.results[0].config_hash != scored.results[0].config_hash
 

@@ -41,8 +41,9 @@ def sides(mask):
     return [float(left), float(top), float(right - left), float(bottom - top)]
 
 
-def make_shapes(path, *, train=24, test=8, masks=True, split=None):
-    rng = np.random.default_rng(0)
+def make_shapes(path, *, train=24, test=8, masks=True, names=("disc", "square"), seed=0):
+    rng = np.random.default_rng(seed)
+    called = dict(zip(("disc", "square"), names, strict=True))
     drawings = [drawn(rng) for _ in range(train + test)]
     columns = {
         "id": [f"row{number:03d}" for number in range(train + test)],
@@ -53,7 +54,7 @@ def make_shapes(path, *, train=24, test=8, masks=True, split=None):
             [[sides(mask) for _, mask in found] for _, found in drawings], pa.list_(pa.list_(pa.float32()))
         ),
         "box_categories": pa.array(
-            [[one for one, _ in found] for _, found in drawings], pa.list_(pa.string())
+            [[called[one] for one, _ in found] for _, found in drawings], pa.list_(pa.string())
         ),
     }
     if masks:

@@ -1,5 +1,9 @@
 """Detection and segmentation, end to end on squares and discs."""
 
+import json
+import os
+import signal
+
 import numpy as np
 import pytest
 import timm
@@ -9,13 +13,17 @@ from shapes import SIDE, make_shapes
 
 import synsight.finetuning.dense_run as dense_run
 import synsight.finetuning.dense_task as dense_task
+from synsight.cli.app import main
 from synsight.data.catalog import Catalog
-from synsight.data.instances import IGNORED, Instances
+from synsight.data.instances import IGNORED, Instances, class_map
+from synsight.data.trained_rows import content_hashes
 from synsight.errors import ConfigError, DataError, Interrupted, ModelError, TrainingError, UsageError
 from synsight.evaluation import evaluate
 from synsight.evaluation.asking import TaskTable
-from synsight.evaluation.judged import Options, Subject
+from synsight.evaluation.judged import Subject
+from synsight.evaluation.options import Options, Training
 from synsight.evaluation.storage import read_predictions, read_results
+from synsight.finetuning.coco_scores import CocoScores
 from synsight.finetuning.dense_data import (
     Picture,
     as_batch,
@@ -27,10 +35,10 @@ from synsight.finetuning.dense_data import (
 )
 from synsight.finetuning.dense_task import encoder_at
 from synsight.finetuning.dense_tasks import DENSE_TASKS
-from synsight.finetuning.detection import detect, detection_frozen, placed
+from synsight.finetuning.detection import detect, load_detector, placed
 from synsight.finetuning.detectors import DetectionConfig, build_detector
 from synsight.finetuning.feature_pyramid import Backbone, EncoderMaps
-from synsight.finetuning.segmentation import named_pixels, segment, segmentation, segmentation_scores
+from synsight.finetuning.segmentation import load_segmenter, named_pixels, segment, segmentation_scores
 from synsight.finetuning.segmenters import SegmentationConfig, dilated_maps
 from synsight.models import load
 
@@ -136,19 +144,21 @@ def test_a_frozen_encoder_stays_as_it_is_and_its_task_has_a_name_of_its_own(fold
         version=catalog.version,
         options=Options(
             seed=3,
-            steps=2,
-            overrides={"detection.image_size": "64", "detection.channels": 16, "optim.lr": 1.0},
+            training=Training(
+                steps=2,
+                overrides={"detection.image_size": "64", "detection.channels": 16, "optim.lr": 1.0},
+            ),
         ),
         out=tmp_path,
     )
-    scored = detection_frozen(subject)
+    scored = DENSE_TASKS["detection_frozen"](subject)
     assert {one.task for one in scored.results} == {"detection_frozen"}
     assert scored.results[0].details["frozen"] is True
     assert (scored.results[0].details["steps"], scored.results[0].seed) == (2, 3)
     assert model.digest == before
-    subject.options.overrides["segmentation.chanels"] = 1
+    subject.options.training.overrides["segmentation.chanels"] = 1
     with pytest.raises(UsageError, match="chanels"):
-        segmentation(subject)
+        DENSE_TASKS["segmentation"](subject)
 
 
 def test_frozen_weights_get_no_gradient_and_fine_tuned_ones_do():
@@ -381,13 +391,15 @@ def test_evaluate_asks_the_tasks_without_a_label(folder, tmp_path):
         tasks=["segmentation_frozen", "detection"],
         table=TaskTable(label_free=DENSE_TASKS),
         options=Options(
-            steps=1,
-            overrides={
-                **{f"{task}.image_size": 64 for task in ("detection", "segmentation")},
-                "detection.channels": 8,
-                "detection.head_width": 8,
-                "detection.masks": False,
-            },
+            training=Training(
+                steps=1,
+                overrides={
+                    **{f"{task}.image_size": 64 for task in ("detection", "segmentation")},
+                    "detection.channels": 8,
+                    "detection.head_width": 8,
+                    "detection.masks": False,
+                },
+            ),
         ),
         progress=False,
     )
@@ -398,3 +410,112 @@ def test_evaluate_asks_the_tasks_without_a_label(folder, tmp_path):
         ("detection", "box_ap50"),
     ]
     assert results == read_results(tmp_path)
+
+
+def kept_in(results, out):
+    (folder,) = {one.details["trained_model"] for one in results}
+    return out / folder
+
+
+def test_a_trained_detector_is_a_folder_that_python_and_evaluate_read(detected, folder, tmp_path, capsys):
+    """On a catalog whose classes are others, and that has nothing to train on."""
+    detector = load_detector(kept_in(detected, folder / "ev"))
+    assert (detector.classes, detector.config.steps) == (("disc", "square"), 40)
+    make_shapes(tmp_path / "cat", train=0, test=6, names=("aaa", "square"), seed=9)
+    images = Catalog.open(tmp_path / "cat").table(["image"])["image"].to_pylist()
+    found = detector.detect(images)
+    scores = [one.scores.max() for one in found]
+    assert len(found) == 6 and np.mean(np.array(scores) > 0.5) > 0.5
+    assert all(one.boxes.max() <= SIDE and one.masks.shape[1:] == (SIDE, SIDE) for one in found)
+    words = ["evaluate", str(kept_in(detected, folder / "ev")), "--tasks", "detection", "--json"]
+    assert main([*words, "--data", str(folder / "cat"), "--out", str(tmp_path / "same")]) == 0
+    same = json.loads(capsys.readouterr().out)
+    assert [(one["metric"], one["value"]) for one in same] == [(one.metric, one.value) for one in detected]
+    assert main([*words, "--data", str(tmp_path / "cat"), "--out", str(tmp_path / "other")]) == 0
+    other = {one["metric"]: one for one in json.loads(capsys.readouterr().out)}
+    assert other["box_ap50"]["details"]["classes"] == ["aaa", "square", "disc"]
+    assert 0.1 < other["box_ap50"]["value"] <= 0.5, "the squares are found, and nothing is called aaa"
+    assert not (tmp_path / "other/runs").exists()
+
+
+def test_a_trained_detector_is_a_model_like_any_other_and_knows_what_it_has_seen(detected, folder):
+    model = load(kept_in(detected, folder / "ev"))
+    catalog = Catalog.open(folder / "cat")
+    (seen,), (unseen,) = (catalog.positions(f"split = '{one}'")[:1] for one in ("train", "test"))
+    assert model.trained_rows.holds(content_hashes(catalog, np.array([seen, unseen]))).tolist() == [
+        True,
+        False,
+    ]
+    assert (model.config.image_size, model.config.method) == (64, "detection")
+    images = catalog.take(np.array([seen]), ["image"])["image"].to_pylist()
+    assert model.embed(images).shape == (1, model.config.embedding_dim)
+    with pytest.raises(ModelError, match=r"expected a network for segmentation .* found 'detection'"):
+        load_segmenter(kept_in(detected, folder / "ev"))
+
+
+@pytest.mark.parametrize("encoder", ["random:test_vit", "random:test_resnet"])
+def test_a_trained_segmenter_names_the_pixels_it_was_judged_by(folder, tmp_path, encoder):
+    results = segment(encoder, data=folder / "cat", out=tmp_path, **{**TINY, "steps": 2})
+    segmenter = load_segmenter(kept_in(results, tmp_path))
+    images = read_annotated(Catalog.open(folder / "cat"))
+    right = total = 0
+    for picture in images.pictures(images.test.positions, size=64, masks=True):
+        truth = class_map(picture.instances, height=SIDE, width=SIDE)
+        (row,) = images.catalog.take(images.test.positions[total : total + 1], ["image"])["image"].to_pylist()
+        named = segmenter.segment([row])[0]
+        right += (named == truth)[truth != IGNORED].mean()
+        total += 1
+    assert right / total == pytest.approx(results[1].value, abs=2e-3)
+    (path,) = tmp_path.glob("runs/*/model")
+    (path / "dense.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"dense\.safetensors"):
+        load_segmenter(path)
+    with pytest.raises(
+        ModelError, match=r"expected a trained network for segmentation, found no dense\.json"
+    ):
+        load_segmenter(tmp_path)
+
+
+def test_ctrl_c_in_a_training_or_in_its_judging_loses_nothing(folder, tmp_path, monkeypatch, capsys):
+    words = [
+        "evaluate",
+        ENCODER,
+        "--data",
+        str(folder / "cat"),
+        "--tasks",
+        "detection_frozen",
+        "--steps",
+        "3",
+    ]
+    monkeypatch.setattr(dense_task, "override", small_override(dense_task.override))
+    assert main([*words, "--out", str(tmp_path / "whole"), "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    steps, real, words = [], dense_run._step, [*words, "--out", str(tmp_path / "parts"), "--json"]
+
+    def step(*given):
+        steps.append(1)
+        if len(steps) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*given)
+
+    def stopped(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(dense_run, "_step", step)
+    assert main(words) == 130
+    assert "run the same command again to go on" in " ".join(capsys.readouterr().err.split())
+    with monkeypatch.context() as patched:
+        patched.setattr(CocoScores, "add", stopped)
+        assert main(words) == 130
+    assert len(steps) == 3
+    capsys.readouterr()
+    assert main(words) == 0
+    assert len(steps) == 3, "nothing is trained twice"
+    found = json.loads(capsys.readouterr().out)
+    assert [one["value"] for one in found] == [one["value"] for one in whole]
+    assert [one["details"]["last_loss"] for one in found] == [one["details"]["last_loss"] for one in whole]
+
+
+def small_override(real):
+    small = {"image_size": 64, "batch_size": 2, "channels": 8, "head_width": 8, "proposals": 10, "regions": 4}
+    return lambda config, changes: real(config, {**small, **changes})

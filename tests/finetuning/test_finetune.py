@@ -7,17 +7,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from test_supervised import make_catalog, of_metrics
 
+from synsight.cli.app import main
 from synsight.data.catalog import Catalog
 from synsight.data.views import normalise
-from synsight.errors import UsageError
+from synsight.errors import ConfigError, UsageError
 from synsight.evaluation import difference_results, evaluate, read_predictions, read_results
-from synsight.evaluation.judged import Judged, Options
+from synsight.evaluation.judged import Judged
+from synsight.evaluation.options import Finetuning, Options, Training
 from synsight.evaluation.questions import Question, drawn_rows
 from synsight.evaluation.rows import read_splits
 from synsight.evaluation.subjects import model_features
 from synsight.finetuning.finetune import choose_recipe, finetune, finetuned
+from synsight.finetuning.rate_choice import held_back
 from synsight.finetuning.start_rows import rows_of
 from synsight.metrics import fit_few_labels
 from synsight.models import Model, load
@@ -210,7 +215,7 @@ def test_answers_can_be_paired_with_those_of_frozen_features(tuned, tmp_path):
     assert {one.n_test for one in few} == {one.n_test for one in frozen}
 
 
-def judged(folder, out, **options) -> Judged:
+def judged(folder, out, *, finetuning=None, **options) -> Judged:
     catalog, network = Catalog.open(folder / "cat"), load(folder / "model")
     splits = read_splits(catalog, "kind")
     return Judged(
@@ -219,7 +224,7 @@ def judged(folder, out, **options) -> Judged:
         catalog=catalog,
         version=catalog.version,
         splits=splits,
-        options=Options(**options),
+        options=Options(finetuning=Finetuning(**(finetuning or {})), **options),
         out=out,
         compute=lambda: model_features(network, catalog, splits, progress=False),
         progress=False,
@@ -233,9 +238,8 @@ def test_the_task_asks_each_number_of_labels_and_all(tuned, tmp_path):
         tmp_path / "ev",
         labels_per_class=(2, 4),
         draws=1,
-        steps=2,
-        overrides=TINY,
-        start_head="random",
+        training=Training(steps=2, overrides=TINY),
+        finetuning={"start_head": "random"},
     )
     scored = finetuned(one)
     asked = {(record.n_labels, record.seed) for record in scored.results}
@@ -247,11 +251,11 @@ def test_the_task_asks_each_number_of_labels_and_all(tuned, tmp_path):
 def test_what_cannot_be_done_is_said_before_anything_is_trained(tuned, tmp_path):
     folder, _ = tuned
     with pytest.raises(UsageError, match="no recipe of fine-tuning is called 'simcrl'"):
-        finetuned(judged(folder, tmp_path / "a", finetune_recipe="simcrl"))
+        finetuned(judged(folder, tmp_path / "a", finetuning={"recipe": "simcrl"}))
     with pytest.raises(UsageError, match="no start_head is called 'zero'"):
-        finetuned(judged(folder, tmp_path / "a", start_head="zero"))
+        finetuned(judged(folder, tmp_path / "a", finetuning={"start_head": "zero"}))
     with pytest.raises(UsageError, match="predicts no words"):
-        finetuned(judged(folder, tmp_path / "a", start_head="transfer"))
+        finetuned(judged(folder, tmp_path / "a", finetuning={"start_head": "transfer"}))
     only_features = judged(folder, tmp_path / "a")
     only_features.model = None
     with pytest.raises(UsageError, match="a/strange name: this task shows the network images"):
@@ -297,3 +301,63 @@ def test_differences_between_two_ways_of_fine_tuning_are_paired(tuned, tmp_path)
     found = difference_results([*few, *other], rows, model="mine", against="other")
     means = [np.mean([one.value for one in some if one.metric == "acc1"]) for some in (few, other)]
     assert found[0].value == pytest.approx(means[0] - means[1])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=2, max_size=40),
+    st.integers(0, 5),
+)
+def test_what_is_held_back_is_a_third_of_each_class_at_most_in_whole_groups(rows, seed):
+    labels, groups = (np.array(one) for one in zip(*rows, strict=True))
+    held = held_back(labels, groups, seed=seed)
+    assert not set(groups[held]) & set(groups[~held])
+    for one in np.unique(labels):
+        of_class = held[labels == one]
+        assert 3 * of_class.sum() <= len(of_class)
+        assert of_class.any() == held.any(), "every class is asked about, or none"
+
+
+def test_a_rate_is_chosen_on_labels_that_its_trials_have_not_seen(tuned, tmp_path):
+    folder, _ = tuned
+    one = judged(
+        folder,
+        tmp_path / "ev",
+        labels_per_class=(6,),
+        draws=1,
+        training=Training(steps=8, overrides=TINY),
+        finetuning={"rates": (1e-6, 1.0), "start_head": "random", "all_labels": False},
+    )
+    found = finetuned(one)
+    details = found.results[0].details
+    own = FINETUNING[details["recipe"]]("kind", rows=18, labels_per_class=6).optim.lr
+    tried = {float(rate): share for rate, share in details["lr_tried"].items()}
+    assert sorted(tried) == pytest.approx([own * 1e-6, own], rel=1e-4)
+    assert tried[min(tried, key=lambda lr: abs(lr - details["lr"]))] == max(tried.values())
+    assert details["lr_chosen_on"] == "one in 3 labels, held back"
+    (runs,) = (tmp_path / "ev/runs").glob("*/6_labels_seed_0")
+    whole, trial = (
+        load(path / "model").trained_rows.hashes for path in (runs, runs.with_name(f"{runs.name}_lr_1"))
+    )
+    assert len(whole) - len(np.intersect1d(whole, trial)) == details["lr_held_back"] == 6
+    again = finetuned(one)
+    assert [row.value for row in again.results] == [row.value for row in found.results]
+
+
+def test_without_labels_to_spare_the_recipes_rate_stays_and_a_rate_that_is_none_is_refused(tuned, tmp_path):
+    folder, _ = tuned
+    settings = {"start_head": "random", "all_labels": False}
+    few = judged(
+        folder,
+        tmp_path / "ev",
+        labels_per_class=(2,),
+        draws=1,
+        training=Training(steps=2, overrides=TINY),
+        finetuning={**settings, "rates": (0.3, 1.0)},
+    )
+    details = finetuned(few).results[0].details
+    assert details["lr_chosen_on"] == "nothing: too few labels to hold one back"
+    for rates in ((), (0.0,), (1.0, float("nan"))):
+        with pytest.raises(ConfigError, match="learning rates must be multiples > 0"):
+            finetuned(judged(folder, tmp_path / "a", finetuning={"rates": rates}))
+    words = ["evaluate", str(folder / "model"), "--data", str(folder / "cat"), "--label", "kind"]
+    assert main([*words, "--out", str(tmp_path / "b"), "--finetune-rates", "1,fast"]) == 2

@@ -153,6 +153,11 @@ def test_defaults_depend_on_the_currency_and_are_listed():
     assert [one.key for one in missing] == ["engineering", "compute", "energy", "downtime"]
 
 
+def test_yen_is_no_code_of_a_currency_and_its_code_is_named():
+    with pytest.raises(UsageError, match="ISO 4217 as JPY; got 'YEN'"):
+        read_prices({}, currency="yen", locale="ja")
+
+
 def test_a_currency_is_three_letters():
     with pytest.raises(UsageError, match="three letters"):
         read_prices({}, currency="€", locale="en")

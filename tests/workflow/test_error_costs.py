@@ -142,3 +142,23 @@ def test_a_price_that_is_none_names_its_line(tmp_path):
 def test_a_wrong_mix_is_one_sentence(text, said):
     with pytest.raises(UsageError, match=said):
         read_class_mix(text, truths=TRUTHS)
+
+
+def test_luck_that_both_models_share_does_not_widen_what_is_between_them():
+    """Ten draws of labels with much luck, models that err alike: only rows tell them apart."""
+    rng = np.random.default_rng(0)
+    levels = np.linspace(0.05, 0.4, 10)[:, None]
+    truths = np.array(["ok"] * 600, dtype=object)
+    sides = []
+    for _ in range(2):
+        answers = np.where(rng.random((10, 600)) < levels, "crack", "ok").astype(object)
+        sides.append(Point("fewshot", 10, 30, tuple(range(10)), answers == truths, answers))
+    ids = np.arange(600).astype(str).astype(object)
+    whole = Curves(ids, truths, np.arange(600), {"a": sides[:1], "b": sides[1:]}, "acc1", 1000)
+    costs = read_error_costs("1", classes=("crack", "ok"))
+    found = confusions(whole, sides[0], sides[1], costs=costs, mix={"ok": 1.0})
+    apart = (found.baseline - found.candidate)[1:, 0]
+    by_rows = np.sqrt(2 * (levels * (1 - levels)).mean() / (10 * 600))
+    assert 0.8 < apart.std() / by_rows < 1.2  # 1.4 where each model's luck hides what draw and row do
+    luck = levels.std(ddof=1) / np.sqrt(10)
+    assert found.baseline[1:, 0].std() > luck, "each by itself keeps the luck"

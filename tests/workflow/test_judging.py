@@ -15,7 +15,7 @@ from synsight.data.samples import sample
 from synsight.data.trained_rows import trained_rows
 from synsight.errors import DataError, Interrupted, UsageError
 from synsight.evaluation import ESTIMATORS, read_results
-from synsight.models import Model, load
+from synsight.models import Model, embed, load
 from synsight.workflow.judging import TASK_TABLE, evaluate
 
 NAME = "random:test_resnet.r160_in1k"
@@ -36,7 +36,9 @@ def catalog(tmp_path_factory):
         for split, count in (("train", 120), ("val", 30), ("test", 60))
         for row in [n for n, one in enumerate(table["split"].to_pylist()) if one == split][:count]
     ]
-    pq.write_table(table.take(few), folder / "few.parquet")
+    table = table.take(few)
+    sites = [("north", "south")[sum(map(ord, group)) % 2] for group in table["group"].to_pylist()]
+    pq.write_table(table.append_column("domain", [sites]), folder / "few.parquet")
     ingest(folder / "few.parquet", out=folder / "cat", label_column="category")
     return folder / "cat"
 
@@ -57,6 +59,43 @@ def test_a_task_that_needs_a_label_asks_for_one(catalog, tmp_path):
     with pytest.raises(UsageError, match="--label"):
         evaluate(NAME, data=catalog, tasks=("multilabel", "knn"), out=tmp_path / "ev")
     assert not (tmp_path / "ev").exists()
+
+
+FROM_FEATURES = ("knn", "linear", "fewshot", "curve", "episodes", "domains", "multilabel")
+
+
+@pytest.fixture(scope="module")
+def taken_along(catalog, tmp_path_factory):
+    """The features of a model, in a file of their own."""
+    file = tmp_path_factory.mktemp("features") / "taken along.parquet"
+    embed(load(NAME, image_size=16), catalog, out=file, progress=False)
+    return file
+
+
+def test_every_task_that_needs_no_network_answers_a_file_of_features_like_the_model(
+    catalog, taken_along, tmp_path, capsys
+):
+    known = {*TASK_TABLE.of_label, *TASK_TABLE.label_free, *ESTIMATORS, "curve"}
+    assert {*FROM_FEATURES} == known - {*TASK_TABLE.needs_network}
+    words = ["--data", str(catalog), "--label", "category", "--labels-per-class", "2", "--episodes", "20"]
+    words += ["--tasks", ",".join(one for one in FROM_FEATURES if one != "curve"), "--skip-copies"]
+    words += ["--draws", "1", "--json"]
+    records = []
+    for subject in ([NAME, "--image-size", "16"], ["--features", str(taken_along)]):
+        assert main(["evaluate", *subject, *words, "--out", str(tmp_path / subject[0].strip("-"))]) == 0
+        records.append(json.loads(capsys.readouterr().out))
+    assert {one["model"] for one in records[1]} == {"taken along"}
+    first, second = ([(one["task"], one["metric"], one["value"]) for one in some] for some in records)
+    assert first == second
+    assert {*FROM_FEATURES} - {"curve"} <= {task for task, *_ in first}
+
+
+@pytest.mark.parametrize("task", TASK_TABLE.needs_network)
+def test_a_task_that_needs_the_network_says_what_for(catalog, taken_along, tmp_path, capsys, task):
+    words = ["--data", str(catalog), "--label", "category", "--tasks", task, "--out", str(tmp_path / "ev")]
+    assert main(["evaluate", "--features", str(taken_along), *words]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"the task {task} {TASK_TABLE.needs_network[task]}, and only features were given" in said
 
 
 def test_features_of_a_file_answer_like_those_of_the_model_that_made_them(catalog, tmp_path, capsys):

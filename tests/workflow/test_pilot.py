@@ -45,7 +45,17 @@ def test_a_pilot_goes_through_three_gates_to_a_page(done):
         assert part in page
     assert "SimCLR (images only)" in page
     assert "20 images, their captions, the words found" in page
-    assert page.count("data:image/webp;base64,") == 20
+    gallery = page.partition("the words found")[2].partition("</section>")[0]
+    assert gallery.count("data:image/webp;base64,") == 20
+
+
+def test_the_page_and_the_gate_say_which_test_images_are_nearly_known(done):
+    told = json.loads((Path(done.out) / "evaluation/evaluation.json").read_text())["near_copies"]
+    (check,) = (one for one in done.gates[-1].checks if one[0] == "near copies")
+    page = Path(done.report).read_text()
+    assert "Is the test new to the models?" in page and check[1] in page
+    assert check[2] == (told["near_copies"] == 0)
+    assert page.count('<p class="label">test: ') == min(6, told["near_copies"])
 
 
 def test_every_model_answers_every_question_it_can(done):

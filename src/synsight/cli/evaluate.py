@@ -39,6 +39,7 @@ def evaluate(
     resolutions: str = "2,4,8",
     finetune_recipe: str = "auto",
     start_head: Literal["probe", "transfer", "random"] = "probe",
+    finetune_rates: str = "1",
     steps: int | None = None,
     json: Json = False,
 ) -> None:
@@ -80,6 +81,8 @@ def evaluate(
         resolutions: What the sides of test images are divided by.
         finetune_recipe: simclr, catlip, or auto.
         start_head: What fine-tuning's classifier starts from.
+        finetune_rates: Learning rates to choose from, as multiples of the
+            recipe's, like 0.3,1,3; a third of few labels is held back for it.
         steps: Length of trainings; else as the recipe says.
         json: Print the records as one JSON list.
     """
@@ -88,7 +91,7 @@ def evaluate(
         raise UsageError(
             "evaluate needs a model; give a MODEL folder, a timm name, or random:resnet18, or --features."
         )
-    from synsight.evaluation import Options
+    from synsight.evaluation import Columns, Finetuning, Options, Robustness, Training, Wording
     from synsight.workflow.judging import evaluate as run
 
     results = run(
@@ -105,25 +108,39 @@ def evaluate(
         allow_seen=allow_seen,
         check_copies=not skip_copies,
         options=Options(
-            text_column=text_column,
-            keywords_column=keywords_column,
-            keywords_separator=keywords_separator,
-            domain_column=domain_column,
-            class_names=class_names,
-            templates=templates,
-            prompt_dataset=prompt_dataset,
             episodes=episodes,
-            locale=locale,
-            robustness_rows=robustness_rows,
-            corruptions=names(corruptions),
-            severities=counts(severities, flag="--severities"),
-            resolutions=tuple(map(float, counts(resolutions, flag="--resolutions"))),
-            finetune_recipe=finetune_recipe,
-            start_head=start_head,
-            steps=steps,
+            columns=Columns(
+                text=text_column,
+                domain=domain_column,
+                keywords=keywords_column,
+                keywords_separator=keywords_separator,
+            ),
+            wording=Wording(
+                class_names=class_names, templates=templates, dataset=prompt_dataset, locale=locale
+            ),
+            robustness=Robustness(
+                rows=robustness_rows,
+                corruptions=names(corruptions),
+                severities=counts(severities, flag="--severities"),
+                resolutions=tuple(map(float, counts(resolutions, flag="--resolutions"))),
+            ),
+            training=Training(steps=steps),
+            finetuning=Finetuning(
+                recipe=finetune_recipe, start_head=start_head, rates=_rates(finetune_rates)
+            ),
         ),
     )
     show([as_json(one) for one in results], as_json=json, table=lambda: _table(results, out))
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    """Multiples with commas between; their range is checked where they are used."""
+    try:
+        return tuple(map(float, names(text)))
+    except ValueError:
+        raise UsageError(
+            f"--finetune-rates: expected numbers above zero with commas between, as 0.3,1,3; got {text!r}."
+        ) from None
 
 
 def _table(results: list[Result], out: Path) -> Iterator[RenderableType | str]:
@@ -139,6 +156,9 @@ def _table(results: list[Result], out: Path) -> Iterator[RenderableType | str]:
         if one["seen_test_rows"]:
             found = f"{one['seen_test_rows']:,} of {one['test_rows']:,} test images"
             yield f"{one['model']} was trained on {found}; its numbers on them prove nothing"
+    for folder in dict.fromkeys(one.details.get("trained_model") for one in results):
+        if folder is not None:
+            yield f"trained: {out / folder}"
     copies = told.get("near_copies", {"near_copies": 0})
     if copies["near_copies"]:
         yield (

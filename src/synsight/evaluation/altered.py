@@ -55,7 +55,7 @@ class Asked:
 def ask_clean(judged: Judged) -> Asked:
     """Fit the linear probe on the features of clean images, and choose the test rows.
 
-    Of more than `options.robustness_rows` test rows so many are drawn by the seed: each altered image is
+    Of more than `options.robustness.rows` test rows so many are drawn by the seed: each altered image is
     embedded anew, and nothing of it is kept.
 
     Raises:
@@ -73,9 +73,9 @@ def ask_clean(judged: Judged) -> Asked:
     probe = judged.linear_probe()
     seconds = time.perf_counter() - began
     chosen = np.arange(len(splits.test))
-    if len(chosen) > options.robustness_rows:
+    if len(chosen) > options.robustness.rows:
         rng = generator(options.seed, "robustness rows")
-        chosen = np.sort(rng.choice(chosen, size=options.robustness_rows, replace=False))
+        chosen = np.sort(rng.choice(chosen, size=options.robustness.rows, replace=False))
     details = {
         "classifier": "linear probe on clean features",
         "C": probe.c,

@@ -17,6 +17,8 @@ class TaskTable:
 
     of_label: Mapping[str, Task] = field(default_factory=dict)
     label_free: Mapping[str, LabelFreeTask] = field(default_factory=dict)
+    needs_network: Mapping[str, str] = field(default_factory=dict)
+    """Task -> what it does with the network, for tasks that cannot do with features alone."""
 
     def __contains__(self, task: str) -> bool:
         return task in self.of_label or task in self.label_free
@@ -64,6 +66,11 @@ class Asking:
                 raise refusals[0]
 
     def _of_task(self, task: str, subject: Subject) -> Scored:
+        if subject.model is None and (use := self.table.needs_network.get(task)) is not None:
+            raise UsageError(
+                f"{subject.name}: the task {task} {use}, and only features were given; name the MODEL "
+                "instead of --features, or leave the task out."
+            )
         if task in self.table.label_free:
             return self.table.label_free[task](subject)
         assert isinstance(subject, Judged)  # `_splits` has seen to it

@@ -38,7 +38,7 @@ def corruptions(judged: Judged) -> Scored:
         DataError: There is no labelled validation row.
     """
     options = judged.options
-    names, severities = options.corruptions or tuple(CORRUPTIONS), options.severities
+    names, severities = options.robustness.corruptions or tuple(CORRUPTIONS), options.robustness.severities
     kinds = [*product(names, severities)]
     if not kinds:
         raise ConfigError("corruptions needs a severity, such as 1, 3 and 5; got none.")

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synsight.data.catalog import Catalog
+from synsight.data.label_names import label_names
 from synsight.errors import UsageError, near_names
 from synsight.evaluation.estimators import Estimator, few_labels, linear
 from synsight.evaluation.judged import Judged
@@ -54,7 +55,7 @@ def domains(judged: Judged) -> Scored:
     Raises:
         UsageError: There is no such column, or fewer than two domains can be judged.
     """
-    column = judged.options.domain_column
+    column = judged.options.columns.domain
     names = {part: domains_of(judged.catalog, column, rows) for part, rows in split_parts(judged.splits)}
     found = [one for one in np.unique(names["test"]) if one]
     if len(found) < 2:
@@ -122,7 +123,7 @@ def _asked(
             settings = {
                 "n_labels": question.n_labels,
                 "seed": question.seed,
-                "domain_column": judged.options.domain_column,
+                "domain_column": judged.options.columns.domain,
             }
             hashed = judged.question_hash(one.question.task, **settings)
             yield score(one, origin=judged.origin, config_hash=hashed)
@@ -137,7 +138,7 @@ def _together(
         for name, one in answers.items()
     }
     details: dict[str, Any] = {
-        "domain_column": judged.options.domain_column,
+        "domain_column": judged.options.columns.domain,
         "acc1_of_domains": values,
         "acc1_mean_over_domains": round(float(np.mean([*values.values()])), 6),
     }
@@ -169,7 +170,7 @@ def _answer(judged: Judged, question: Question, domain: Domain) -> Answered | No
         domain.splits,
         estimators={task: estimator},
     )
-    told: dict[str, Any] = {"domain_column": judged.options.domain_column}
+    told: dict[str, Any] = {"domain_column": judged.options.columns.domain}
     told["domain_held_out" if question.task == HELD_OUT else "domain"] = domain.name
     if domain.left_out:
         told["train_rows_left_out_for_their_group"] = domain.left_out
@@ -209,7 +210,7 @@ def domains_of(catalog: Catalog, column: str, rows: Rows) -> NDArray[np.object_]
             f"{catalog.path}: domains must be strings or integers; column {column!r} holds {kind}; choose "
             "another with --domain-column."
         )
-    names = pc.fill_null(pc.cast(values, pa.string()), "")
+    names = pc.fill_null(label_names(values, where=f"{catalog.path}: column {column!r}"), "")
     found: NDArray[np.object_] = names.to_numpy(zero_copy_only=False).astype(object)
     return found
 

@@ -40,7 +40,7 @@ def evidence(judged: Judged) -> Scored:
         names=names,
         seconds=time.perf_counter() - began,
         details=describe_words(judged, init),
-        settings={"least_similarity": LEAST_SIMILARITY, "locale": judged.options.locale},
+        settings={"least_similarity": LEAST_SIMILARITY, "locale": judged.options.wording.locale},
     )
 
 
@@ -75,7 +75,7 @@ def words_of_classes(judged: Judged, model: Model, names: Names) -> TransferInit
     Raises:
         UsageError: No class has any.
     """
-    language: NameLanguage = "ja" if judged.options.locale == "ja" else "en"
+    language: NameLanguage = "ja" if judged.options.wording.locale == "ja" else "en"
     init = transfer_init(model, names, language=language, seed=judged.options.seed)
     if not any(init.matched):
         raise UsageError(
@@ -92,7 +92,7 @@ def describe_words(judged: Judged, init: TransferInit) -> dict[str, object]:
     without = [label for label, words in zip(labels, init.matched, strict=True) if not words]
     found: dict[str, object] = {
         "least_similarity": LEAST_SIMILARITY,
-        "locale": judged.options.locale,
+        "locale": judged.options.wording.locale,
         "classes_without_word": len(without),
         "without_word": without[:MOST_SHOWN],
     }

@@ -40,12 +40,22 @@ def features_digest(path: str | Path) -> str:
 
 
 def read_features(path: str | Path, catalog: Catalog, splits: Splits) -> Features:
-    """The features of the labelled rows, in their order.
+    """The features of the labelled rows, in their order; errors as of `read_row_features`."""
+    found = read_row_features(
+        path, catalog, np.concatenate([splits.train.ids, splits.val.ids, splits.test.ids])
+    )
+    ends = np.cumsum([len(splits.train), len(splits.val)])
+    train, val, test = np.split(found, ends)
+    return Features(train=train, val=val, test=test)
+
+
+def read_row_features(path: str | Path, catalog: Catalog, ids: NDArray[np.object_]) -> NDArray[np.float32]:
+    """The features of some rows, [N, D].
 
     Args:
         path: The Parquet file.
         catalog: Named in messages.
-        splits: The labelled rows; each must have its features.
+        ids: [N] of the rows; each must have its features.
 
     Raises:
         DataError: There is no such file or it has other columns; an id is missing, comes twice or is null; a
@@ -54,14 +64,10 @@ def read_features(path: str | Path, catalog: Catalog, splits: Splits) -> Feature
     path = Path(path)
     opened = _open(path)
     columns = _columns(path, opened.schema_arrow)
-    ids = np.concatenate([splits.train.ids, splits.val.ids, splits.test.ids])
     reading = _Reading(path, columns, ids)
     for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE, columns=["id", *columns]):
         reading.take(batch)
-    found = reading.finish(catalog)
-    ends = np.cumsum([len(splits.train), len(splits.val)])
-    train, val, test = np.split(found, ends)
-    return Features(train=train, val=val, test=test)
+    return reading.finish(catalog)
 
 
 @dataclass(eq=False)

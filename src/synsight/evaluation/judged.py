@@ -4,67 +4,20 @@ A task beyond "an estimator on frozen features" (`estimators`) is a function of 
 with their predictions. Those that train a network stand above, in `finetuning`, and are handed in.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from synsight.data.catalog import Catalog
 from synsight.errors import UsageError
+from synsight.evaluation.options import Options
 from synsight.evaluation.questions import Features
 from synsight.evaluation.rows import Splits
 from synsight.evaluation.scoring import Origin, Scored
 from synsight.metrics import LinearProbe, fit_linear_probe
 from synsight.models import Model
 from synsight.records import config_hash
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Settings that only some tasks read."""
-
-    labels_per_class: tuple[int, ...] = (10,)
-    """Of tasks with few labels."""
-    draws: int = 3
-    """Of tasks with few labels."""
-    seed: int = 0
-    text_column: str = "caption"
-    """Of `retrieval`: the texts that belong to the images."""
-    class_names: Path | None = None
-    """Of `zeroshot`, `evidence` and `start`: a JSON file, label -> name or names; None: the labels name
-    themselves."""
-    templates: Path | None = None
-    """Of `zeroshot`: a JSON file of sentences around a name; None: those of `locale`."""
-    locale: str = "en"
-    """Language of the sentences around names: `en` or `ja`."""
-    domain_column: str = "domain"
-    """Of `domains`: where an image comes from (camera, vendor, site)."""
-    steps: int | None = None
-    """Of tasks that train a network: how long; None: as the recipe says."""
-    overrides: Mapping[str, object] = field(default_factory=dict)
-    """Of tasks that train a network: settings to change, by dotted path."""
-    corruptions: tuple[str, ...] = ()
-    """Of `corruptions`: names out of `data.corrupting.CORRUPTIONS`; none: all."""
-    severities: tuple[int, ...] = (1, 3, 5)
-    """Of `corruptions`: 1 to 5, the mean over them is recorded."""
-    resolutions: tuple[float, ...] = (2, 4, 8)
-    """Of `resolution`: by what the sides of test images are divided."""
-    robustness_rows: int = 1000
-    """Of `corruptions` and `resolution`: most test rows that are asked about, drawn by the seed."""
-    finetune_recipe: str = "auto"
-    """Of `finetune`: `simclr`, `catlip`, or `auto`, which chooses by the kind of the encoder."""
-    start_head: str = "probe"
-    """Of `finetune`: the classifier's first rows: `probe`, `transfer` or `random`."""
-    finetune_all: bool = True
-    """Of `finetune`: train on all labels, too, beside the draws of few."""
-    prompt_dataset: str | None = None
-    """Of `class_names` and `templates`: which data set of the files; None: the only one."""
-    episodes: int = 600
-    """Of `episodes`: how many are drawn."""
-    keywords_column: str = "keywords"
-    """Of `multilabel`: a column of lists of strings, or of strings with `keywords_separator` between."""
-    keywords_separator: str | None = None
-    """Of `multilabel`: what stands between the labels of a string column."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -75,6 +28,8 @@ class Subject:
     """What it is called in the records."""
     model: Model | None
     """None: only its features are known (`--features`)."""
+    source: str = ""
+    """As it was named: a MODEL, or the file that these features are in."""
     catalog: Catalog
     version: int
     """Of the catalog, before this evaluation added a column to it."""

@@ -30,21 +30,25 @@ def multilabel(subject: Subject) -> Scored:
     or over all pairs). There are no predictions, since a row has no single answer.
 
     Raises:
-        UsageError: There is no such column, or only features are known.
+        UsageError: There is no such column.
         DataError: No label has enough rows, or there is no val row to choose C on.
     """
     options = subject.options
-    column, separator = options.keywords_column, options.keywords_separator
+    column, separator = options.columns.keywords, options.columns.keywords_separator
     rows = read_multilabel(subject.catalog, column, separator=separator)
     if not rows.val.truth.any():
         raise DataError(
             f"{subject.catalog.path}: the task multilabel chooses its regularisation on val rows, and none "
             f"has a label of {column!r} that is learnt; ingest with a split column, or leave the task out."
         )
-    train, val, test = (
-        row_features(subject, one.positions, where=f"`{column}` IS NOT NULL")
-        for one in (rows.train, rows.val, rows.test)
+    parts = (rows.train, rows.val, rows.test)
+    features = row_features(
+        subject,
+        np.concatenate([one.positions for one in parts]),
+        np.concatenate([one.ids for one in parts]),
+        where=f"`{column}` IS NOT NULL",
     )
+    train, val, test = np.split(features, np.cumsum([len(rows.train), len(rows.val)]))
     began = time.perf_counter()
     probe = fit_one_vs_rest(train, rows.train.truth, val, rows.val.truth)
     probabilities = probe.probabilities(test)
@@ -78,7 +82,7 @@ def _records(
         **shown,
     }
     hashed = config_hash(
-        {"task": TASK, "label": rows.column, "separator": subject.options.keywords_separator}
+        {"task": TASK, "label": rows.column, "separator": subject.options.columns.keywords_separator}
     )
     return [
         Result(

@@ -28,9 +28,9 @@ def class_names(judged: Judged) -> Names:
         UsageError: See `read_class_names`.
     """
     labels, options = judged.splits.class_names, judged.options
-    if options.class_names is None:
+    if options.wording.class_names is None:
         return names_of_labels(labels)
-    return read_class_names(options.class_names, labels, dataset=options.prompt_dataset)
+    return read_class_names(options.wording.class_names, labels, dataset=options.wording.dataset)
 
 
 def score_by_name(

@@ -12,8 +12,9 @@ from synsight.data.catalog import Catalog
 from synsight.errors import UsageError, near_names
 from synsight.evaluation.asking import Asking, TaskTable
 from synsight.evaluation.estimators import ESTIMATORS, Estimator
-from synsight.evaluation.judged import Options, Subject
+from synsight.evaluation.judged import Subject
 from synsight.evaluation.near_copies import NearCopies, near_copies, without_copies
+from synsight.evaluation.options import Options
 from synsight.evaluation.questions import questions
 from synsight.evaluation.rows import Splits, read_splits, read_test_rows
 from synsight.evaluation.scoring import PREDICTIONS, Scored
@@ -30,8 +31,8 @@ def evaluate(
     models: Sequence[str | Path] | str | Path = (),
     *,
     data: str | Path,
-    label: str | None,
     out: str | Path,
+    label: str | None = None,
     tasks: Sequence[str] = ("knn", "linear", "fewshot"),
     labels_per_class: Sequence[int] = (10,),
     draws: int = 3,
@@ -40,7 +41,7 @@ def evaluate(
     names: Mapping[str, str] | None = None,
     image_size: int | None = None,
     allow_seen: bool = False,
-    check_copies: bool = False,
+    check_copies: bool = True,
     options: Options | None = None,
     estimators: Mapping[str, Estimator] = ESTIMATORS,
     table: TaskTable | None = None,
@@ -58,8 +59,8 @@ def evaluate(
     Args:
         models: MODEL folders, "random:NAME" (untrained), or timm names.
         data: The catalog's folder.
-        label: A column of strings or integers; None where no task reads one.
         out: Folder for results.json, results.parquet, predictions.parquet and evaluation.json.
+        label: A column of strings or integers; None where no task reads one.
         tasks: Of `knn`, `linear` (all training labels), `fewshot` (some labels a class, several draws),
             `curve` (fewshot at many numbers of labels), and the names in `table`.
         labels_per_class: Of `fewshot` and of other tasks with few labels.
@@ -111,6 +112,7 @@ def evaluate(
             subject = Subject(
                 name=one.name,
                 model=one.model,
+                source=one.source,
                 catalog=catalog,
                 version=version,
                 options=options,

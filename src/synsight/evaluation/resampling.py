@@ -82,12 +82,16 @@ class Resampling:
         return over_groups + self.over_draws(hits, seeds=seeds, weights=weights)
 
     def over_draws(
-        self, hits: NDArray[np.bool_], *, seeds: Sequence[int], weights: NDArray[np.float64]
+        self,
+        hits: NDArray[np.bool_] | NDArray[np.float64],
+        *,
+        seeds: Sequence[int],
+        weights: NDArray[np.float64],
     ) -> Drawn:
         """What other draws of labels would add to a mean with given weights of the rows, [R + 1]; row 0 is 0.
 
         Args:
-            hits: [S, N].
+            hits: [S, N]; or any value of a draw and a row, as the difference of two models' hits.
             seeds: [S].
             weights: [N], with sum 1.
         """

@@ -30,7 +30,7 @@ def resolution(judged: Judged) -> Scored:
         ConfigError: A factor of 1 or less.
         DataError: There is no labelled validation row.
     """
-    factors = judged.options.resolutions
+    factors = judged.options.robustness.resolutions
     if not factors or min(factors) <= 1:
         raise ConfigError(f"resolutions divide an image's side, so each must be > 1; got {list(factors)!r}.")
     asked = ask_clean(judged)

@@ -71,8 +71,8 @@ def retrieval(subject: Subject) -> Scored:
             f"{subject.name}: reads no text, so the task retrieval does not apply to it; name a model "
             "trained with clip or siglip, or 'open-clip:NAME/WEIGHTS'."
         )
-    rows = read_captioned(subject.catalog, subject.options.text_column)
-    features = row_features(subject, rows.positions, where="split = 'test'")
+    rows = read_captioned(subject.catalog, subject.options.columns.text)
+    features = row_features(subject, rows.positions, rows.ids, where="split = 'test'")
     began = time.perf_counter()
     texts = model.embed_texts(rows.texts)
     images = _projected(model, features)
@@ -156,7 +156,7 @@ def _records(
     answers: int,
     seconds: float,
 ) -> list[Result]:
-    column = subject.options.text_column
+    column = subject.options.columns.text
     details: Mapping[str, Any] = {
         "text_column": column,
         "queries": len(images_asked),

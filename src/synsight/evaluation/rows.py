@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synsight.data.catalog import POSITION, Catalog
+from synsight.data.label_names import label_names
 from synsight.errors import DataError, UsageError, near_names
 
 SPLITS = ("train", "val", "test")
@@ -68,7 +69,8 @@ def read_splits(catalog: Catalog, label: str) -> Splits:
 
     Args:
         catalog: Needs the columns `id` and `split`; `group` is used where it is there.
-        label: A column of strings, integers or truth values. Null and "" mean: no label.
+        label: A column of strings, integers or truth values, called as `data.label_names` says. Null, NaN
+            and "" mean: no label.
 
     Raises:
         UsageError: There is no such column; lists the near ones.
@@ -82,7 +84,7 @@ def read_splits(catalog: Catalog, label: str) -> Splits:
     table = pa.Table.from_batches(batches) if batches else None
     if table is None or table.num_rows == 0:
         raise DataError(f"{catalog.path}: the catalog has no row; ingest a source first.")
-    labels = pc.cast(table[label], pa.string())
+    labels = label_names(table[label], where=f"{catalog.path}: column {label!r}")
     labelled = pc.fill_null(pc.not_equal(labels, ""), False)
     unlabelled = table.num_rows - int(pc.sum(labelled).as_py() or 0)
     groups = pc.cast(table["group"], pa.string()) if has_group else pa.nulls(table.num_rows, pa.string())
@@ -114,17 +116,6 @@ def _check_column(catalog: Catalog, label: str) -> None:
         raise UsageError(
             f"{catalog.path}: there is no column {label!r} to take labels from; "
             f"{near_names(label, catalog.columns)}"
-        )
-    kind = catalog.schema.field(label).type
-    if not (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-    ):
-        raise DataError(
-            f"{catalog.path}: labels must be strings or integers; column {label!r} holds {kind}; "
-            "choose another."
         )
 
 

@@ -65,14 +65,14 @@ def leave_one_domain_out(judged: Judged, *, sources: Sequence[str] = (), only: s
     Rows of no known domain stay away, and so do training rows of a test row's group.
 
     Args:
-        judged: Whose features; the column is `options.domain_column`.
+        judged: Whose features; the column is `options.columns.domain`.
         sources: Domains to learn from; none: all others.
         only: The one domain that is left out; "": each in turn.
 
     Raises:
         UsageError: There is no such column or domain, or there are not two.
     """
-    column, path = judged.options.domain_column, judged.catalog.path
+    column, path = judged.options.columns.domain, judged.catalog.path
     names = {part: domains_of(judged.catalog, column, rows) for part, rows in split_parts(judged.splits)}
     known = sorted({one for found in names.values() for one in found if one})
     for one in (*sources, *([only] if only else [])):

@@ -37,10 +37,10 @@ def zeroshot(judged: Judged) -> Scored:
             "with clip or siglip, or 'open-clip:NAME/WEIGHTS', or ask for evidence."
         )
     names = class_names(judged)
-    if options.templates is None:
-        templates = default_templates(options.locale)
+    if options.wording.templates is None:
+        templates = default_templates(options.wording.locale)
     else:
-        templates = read_templates(options.templates, dataset=options.prompt_dataset)
+        templates = read_templates(options.wording.templates, dataset=options.wording.dataset)
     features = judged.features.test
     began = time.perf_counter()
     probabilities = zero_shot_probabilities(model, features, names, templates=templates)

@@ -22,6 +22,7 @@ from synsight.data.plan import Plan
 from synsight.data.views import normalise
 from synsight.errors import DataError
 from synsight.evaluation.rows import group_codes
+from synsight.models.preparing import Images
 from synsight.seeding import generator
 
 
@@ -95,15 +96,16 @@ class AnnotatedImages:
             yield Picture(pixels, filled, (image.height, image.width), instances)
 
 
-def read_annotated(catalog: Catalog) -> AnnotatedImages:
+def read_annotated(catalog: Catalog, *, need_training: bool = True) -> AnnotatedImages:
     """Find the annotated rows of a catalog.
 
     Args:
         catalog: Needs the columns that the ingest of a COCO file leaves: `boxes` and `box_categories`, and
             for masks `box_masks`; `box_crowds` and `group` are used where they are there.
+        need_training: Whether something is to be trained.
 
     Raises:
-        DataError: A column is missing or of another type, or the training or test split has no annotated row.
+        DataError: A column is missing or of another type, or a split that is needed has no annotated row.
     """
     for name in COLUMNS[:2]:
         if name not in catalog.columns:
@@ -125,7 +127,7 @@ def read_annotated(catalog: Catalog) -> AnnotatedImages:
     train = [row for row in known if row["split"] == "train" and row["box_categories"]]
     test = [row for row in known if row["split"] == "test"]
     for split, found in (("train", train), ("test", [row for row in test if row["box_categories"]])):
-        if not found:
+        if not found and (need_training or split == "test"):
             raise DataError(
                 f"{catalog.path}: the {split} split has no image with a box; ingest with a split column, or "
                 "more images."
@@ -138,6 +140,19 @@ def read_annotated(catalog: Catalog) -> AnnotatedImages:
         has_masks="box_masks" in catalog.columns,
         unannotated=len(rows) - len(known),
     )
+
+
+def shown(images: Images, size: int) -> Iterator[Picture]:
+    """Images of which nobody says what is in them.
+
+    Raises:
+        ImageError: Bytes that are no image.
+    """
+    nothing = Instances(np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, bool))
+    for one in images:
+        image = decode_image(one) if isinstance(one, bytes) else one
+        image = image.convert("RGB") if isinstance(image, Image.Image) else Image.fromarray(image)
+        yield Picture(*letterboxed(image, size), (image.height, image.width), nothing)
 
 
 def letterboxed(image: Image.Image, size: int) -> tuple[Pixels, tuple[int, int]]:

@@ -1,10 +1,10 @@
 """What detection and segmentation share: whose encoder is judged on which images, and the records."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,22 @@ from synsight.evaluation.judged import Subject
 from synsight.evaluation.scoring import PREDICTIONS, Scored
 from synsight.evaluation.storage import write_evaluation
 from synsight.finetuning.dense_config import DenseConfig
-from synsight.finetuning.dense_data import AnnotatedImages, TrainingBatches, as_batch, read_annotated
-from synsight.finetuning.dense_run import Trained
+from synsight.finetuning.dense_data import (
+    AnnotatedImages,
+    Picture,
+    TrainingBatches,
+    as_batch,
+    read_annotated,
+)
 from synsight.finetuning.feature_pyramid import fitting_side
-from synsight.metrics import Interval
 from synsight.models import Model, build_backbone, load
 from synsight.models.backbones import resize_backbone
 from synsight.records import Result, config_hash
 from synsight.training import override, to_plain
+
+if TYPE_CHECKING:
+    from synsight.finetuning.dense_kind import Judgement
+    from synsight.finetuning.dense_saved import Kept
 
 C = TypeVar("C", bound=DenseConfig)
 
@@ -45,6 +53,8 @@ class DenseQuestion:
     """Of the catalog, as the records say it."""
     out: Path
     """The evaluation's folder."""
+    source: str = ""
+    """As the model was named: perhaps the folder of a detector that is trained already."""
 
     @staticmethod
     def of(subject: Subject, task: str) -> "DenseQuestion":
@@ -56,6 +66,7 @@ class DenseQuestion:
             catalog=subject.catalog,
             version=subject.version,
             out=subject.out,
+            source=subject.source,
         )
 
     @property
@@ -77,10 +88,10 @@ def config_for(subject: Subject, kind: type[C], *, prefix: str, frozen: bool) ->
         UsageError: An unknown setting; names the near ones.
     """
     options = subject.options
-    steps = {} if options.steps is None else {"steps": options.steps}
+    steps = {} if options.training.steps is None else {"steps": options.training.steps}
     own = {
         path.removeprefix(f"{prefix}."): value
-        for path, value in options.overrides.items()
+        for path, value in options.training.overrides.items()
         if path.startswith(f"{prefix}.")
     }
     return override(kind(seed=options.seed, frozen=frozen), {**steps, **own})
@@ -93,16 +104,22 @@ def question_about(
     loaded, catalog = load(model, seed=seed), Catalog.open(data)
     shown = name or loaded.name
     return DenseQuestion(
-        task=task, name=shown, model=loaded, catalog=catalog, version=catalog.version, out=Path(out)
+        task=task,
+        name=shown,
+        model=loaded,
+        catalog=catalog,
+        version=catalog.version,
+        out=Path(out),
+        source=str(model),
     )
 
 
-def write_answer(question: DenseQuestion, scored: Scored, config: DenseConfig, source: str) -> None:
+def write_answer(question: DenseQuestion, scored: Scored, config: DenseConfig) -> None:
     """Write the evaluation's folder of one question."""
     settings = {
         "catalog": str(question.catalog.path),
         "catalog_version": question.version,
-        "models": [{"name": question.name, "source": source}],
+        "models": [{"name": question.name, "source": question.source}],
         "tasks": [question.task],
         "seed": config.seed,
         "settings": to_plain(config),
@@ -110,10 +127,10 @@ def write_answer(question: DenseQuestion, scored: Scored, config: DenseConfig, s
     write_evaluation(question.out, scored.results, scored.predictions, settings=settings)
 
 
-def read_images(question: DenseQuestion) -> tuple[AnnotatedImages, str]:
+def read_images(question: DenseQuestion, *, need_training: bool = True) -> tuple[AnnotatedImages, str]:
     """The annotated images, and the fingerprint of their annotations."""
     catalog = question.catalog
-    images = read_annotated(catalog)
+    images = read_annotated(catalog, need_training=need_training)
     columns = [name for name in ("split", *COLUMNS) if name in catalog.columns]
     return images, catalog.fingerprint(columns)
 
@@ -150,21 +167,28 @@ def encoder_at(model: Model, image_size: int, *, arguments: Mapping[str, Any] | 
         except RuntimeError as error:
             raise ModelError(f"{model.name}: its weights do not fit with {dict(arguments)}.") from error
         return changed
+    return encoder_and_side(model, image_size)[0]
+
+
+def encoder_and_side(model: Model, image_size: int) -> tuple[nn.Module, int]:
+    """The same without further arguments, and the side that it is made for, pixels."""
+    config, encoder = model.config, copy.deepcopy(model.encoder).cpu()
     side = fitting_side(encoder, image_size)
     if side == config.image_size:
-        return encoder
+        return encoder, side
     try:
-        return resize_backbone(
+        resized = resize_backbone(
             encoder, config.encoder, image_size=side, stem=config.stem, arguments=config.arguments
         )
     except ModelError:
         # What is for one size may lie behind the maps (the pooling of CLIP's ResNets); `EncoderMaps` tries.
-        return copy.deepcopy(model.encoder).cpu()
+        return copy.deepcopy(model.encoder).cpu(), config.image_size
+    return resized, side
 
 
 def batches_of_test(
     images: AnnotatedImages, config: DenseConfig, model: Model, *, masks: bool, device: torch.device
-) -> Any:
+) -> Iterator[tuple[list[Picture], Tensor]]:
     """The test images in order, a batch at a time: (pictures, normalised images [B, 3, S, S])."""
     positions = images.test.positions
     for start in range(0, len(positions), config.batch_size):
@@ -173,43 +197,35 @@ def batches_of_test(
         yield pictures, pixels_of(pictures, model).to(device)
 
 
-def pixels_of(pictures: Any, model: Model) -> Tensor:
+def pixels_of(pictures: Sequence[Picture], model: Model) -> Tensor:
     """Pictures as the model's images are normalised."""
     return as_batch(pictures, mean=model.config.mean, std=model.config.std)
 
 
 def records(
-    question: DenseQuestion,
-    config: DenseConfig,
-    images: AnnotatedImages,
-    values: Mapping[str, tuple[Interval, float]],
-    *,
-    trained: Trained,
-    seconds: float,
-    details: Mapping[str, Any],
+    question: DenseQuestion, kept: "Kept", images: AnnotatedImages, judgement: "Judgement", *, seconds: float
 ) -> Scored:
     """The records of an answer.
 
     Args:
         question: Whose.
-        config: How it was trained.
-        images: On what.
-        values: Metric -> its value with its interval, and its baseline.
-        trained: How the training went.
+        kept: How it was trained.
+        images: On which test images it was judged.
+        judgement: What it is worth.
         seconds: Of the prediction.
-        details: What else a reader needs.
     """
+    config: DenseConfig = kept.config
     plain = to_plain(config)
     told = {
         "encoder": question.model.config.encoder,
         "pretrained": question.pretrained,
         **{key: value for key, value in plain.items() if key not in ("seed", "checkpoint_minutes")},
-        "batch_size": min(config.batch_size, len(images.train)),
-        "train_images": len(images.train),
+        "batch_size": min(config.batch_size, kept.train_images),
+        "train_images": kept.train_images,
         "classes": list(images.classes),
-        "last_loss": round(trained.loss, 4),
+        "last_loss": round(kept.last_loss, 4),
         "refused": dict(images.refused),
-        **details,
+        **judgement.details,
     }
     results = [
         Result(
@@ -225,10 +241,10 @@ def records(
             baseline=baseline,
             catalog_version=question.version,
             config_hash=config_hash({"task": question.task, **plain}),
-            seconds=round(trained.seconds + seconds, 4),
+            seconds=round(seconds, 4),
             details={**told, "interval": interval.method},
         )
-        for metric, (interval, baseline) in values.items()
+        for metric, (interval, baseline) in judgement.values.items()
     ]
     return Scored(results, PREDICTIONS.empty_table())
 

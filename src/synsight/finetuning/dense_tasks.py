@@ -4,15 +4,12 @@ from collections.abc import Mapping
 
 from synsight.evaluation.judged import LabelFreeTask
 from synsight.finetuning.dense_task import FROZEN
-from synsight.finetuning.detection import TASK as DETECTION
-from synsight.finetuning.detection import detection, detection_frozen
-from synsight.finetuning.segmentation import TASK as SEGMENTATION
-from synsight.finetuning.segmentation import segmentation, segmentation_frozen
+from synsight.finetuning.detection import DETECTION
+from synsight.finetuning.segmentation import SEGMENTATION
 
 DENSE_TASKS: Mapping[str, LabelFreeTask] = {
-    DETECTION: detection,
-    DETECTION + FROZEN: detection_frozen,
-    SEGMENTATION: segmentation,
-    SEGMENTATION + FROZEN: segmentation_frozen,
+    kind.name + FROZEN * frozen: kind.task(frozen=frozen)
+    for kind in (DETECTION, SEGMENTATION)
+    for frozen in (False, True)
 }
-"""Name -> what answers it."""
+"""Name -> what answers it; with `_frozen` behind the encoder stays as it is."""

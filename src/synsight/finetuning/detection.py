@@ -4,7 +4,7 @@ Mask R-CNN is trained on the training images and judged on the test images by CO
 last weights are judged; the validation split is not read.
 """
 
-import time
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -14,41 +14,82 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from synsight.evaluation.judged import Subject
-from synsight.evaluation.scoring import Scored
 from synsight.finetuning.coco_scores import CocoScores, Detections, import_coco_eval
-from synsight.finetuning.dense_data import AnnotatedImages, Picture, TrainingBatches, detection_target
-from synsight.finetuning.dense_run import DenseNetwork, autocast, default_device, seeded, train_dense
-from synsight.finetuning.dense_task import (
-    FROZEN,
-    DenseQuestion,
-    batches_of_test,
-    config_for,
-    encoder_at,
-    pixels_of,
-    question_about,
-    read_images,
-    records,
-    training_batches,
-    write_answer,
-)
+from synsight.finetuning.dense_data import AnnotatedImages, Picture, detection_target, shown
+from synsight.finetuning.dense_kind import Built, DenseKind, Judgement, load_network
+from synsight.finetuning.dense_run import autocast
+from synsight.finetuning.dense_task import encoder_at, pixels_of
 from synsight.finetuning.detectors import DetectionConfig, build_detector
 from synsight.finetuning.feature_pyramid import EncoderMaps
 from synsight.metrics import Interval
+from synsight.models import Model
+from synsight.models.preparing import Images
 from synsight.records import Result
-from synsight.training import override
-
-TASK = "detection"
 
 
-def detection(subject: Subject) -> Scored:
-    """The task `detection`: the encoder is trained along with the detector; see `detect`."""
-    return _asked(subject, TASK, frozen=False)
+class Detection(DenseKind[DetectionConfig]):
+    """Mask R-CNN, or Faster R-CNN where there are no masks, judged by COCO's average precision."""
+
+    name, builds, settings = "detection", "detector", DetectionConfig
+
+    def check(self, images: AnnotatedImages) -> None:
+        """Needs faster-coco-eval."""
+        import_coco_eval()
+
+    def reads_masks(self, images: AnnotatedImages, config: DetectionConfig) -> bool:
+        """Where they are wanted and known."""
+        return config.masks and images.has_masks
+
+    def build(self, model: Model, config: DetectionConfig, *, num_classes: int, masks: bool) -> Built:
+        """The detector in training mode takes images and targets; see `build_detector`."""
+        maps = EncoderMaps(
+            encoder_at(model, config.image_size), image_size=config.image_size, name=model.name
+        )
+        return Built(build_detector(maps, num_classes=num_classes, config=config, masks=masks), maps)
+
+    def loss(
+        self,
+        network: Any,
+        pictures: Sequence[Picture],
+        turned: Sequence[bool],
+        pixels: Tensor,
+        config: DetectionConfig,
+    ) -> Tensor:
+        """The sum of the detector's losses, as torchvision's reference takes it."""
+        targets = [detection_target(one, mirrored=turn) for one, turn in zip(pictures, turned, strict=True)]
+        on_device = [{name: value.to(pixels.device) for name, value in target.items()} for target in targets]
+        with autocast(config, pixels.device):
+            losses: dict[str, Tensor] = network(list(pixels), on_device)
+        return torch.stack([loss.float() for loss in losses.values()]).sum()
+
+    def judge(
+        self,
+        built: Built,
+        images: AnnotatedImages,
+        batches: Iterable[tuple[list[Picture], Tensor]],
+        places: Sequence[int],
+        *,
+        masks: bool,
+    ) -> Judgement:
+        """The baseline is 0: one who guesses boxes finds next to nothing."""
+        scores = CocoScores(len(images.classes))
+        for pictures, pixels in batches:
+            for picture, one in zip(pictures, built.network(list(pixels)), strict=True):
+                found = placed(one, picture)
+                labels = np.asarray(places, np.int64)[found.labels]
+                kept = Detections(found.boxes, labels, found.scores, found.masks if masks else None)
+                scores.add(picture.instances, kept, size=picture.original)
+        values: dict[str, tuple[Interval, float]] = {}
+        kinds: tuple[Literal["box", "mask"], ...] = ("box", "mask") if masks else ("box",)
+        for kind in kinds:
+            found_by = scores.average_precision(kind, images.test.group_codes)
+            values |= {f"{kind}_{metric.lower()}": (interval, 0.0) for metric, interval in found_by.items()}
+        pyramid = "simple (ViTDet)" if built.network.backbone.is_simple else "FPN"
+        details = {"pyramid": pyramid, "masks": masks, "faster_coco_eval": version("faster-coco-eval")}
+        return Judgement(values, details)
 
 
-def detection_frozen(subject: Subject) -> Scored:
-    """The task `detection_frozen`: the encoder stays as it is."""
-    return _asked(subject, TASK + FROZEN, frozen=True)
+DETECTION = Detection()
 
 
 def detect(
@@ -84,53 +125,46 @@ def detect(
         TrainingError: The training cannot go on.
         Interrupted: Stopped from outside; the same call goes on.
     """
-    config = override(DetectionConfig(seed=seed), overrides)
-    task = TASK + FROZEN * config.frozen
-    question = question_about(model, task=task, data=data, out=out, name=name, seed=seed)
-    scored = answer_detection(question, config)
-    write_answer(question, scored, config, str(model))
-    return scored.results
+    return DETECTION.asked_from_python(model, data=data, out=out, name=name, seed=seed, overrides=overrides)
 
 
-def answer_detection(question: DenseQuestion, config: DetectionConfig) -> Scored:
-    """Train and judge; errors as of `detect`."""
-    import_coco_eval()  # before the training, not after it
-    images, data = read_images(question)
-    masks = config.masks and images.has_masks
-    device = default_device()
-    with seeded(config.seed, "detector"):
-        encoder = encoder_at(question.model, config.image_size)
-        maps = EncoderMaps(encoder, image_size=config.image_size, name=question.name)
-        detector = build_detector(maps, num_classes=len(images.classes), config=config, masks=masks)
-    detector.to(device)
-    batches = training_batches(images, config, masks=masks)
-    trained = train_dense(
-        DenseNetwork(detector, maps, question.pretrained),
-        lambda step: _loss(detector, batches, step, question, config, device),
-        config=config,
-        out=question.run_folder(config, data=data),
-        title=f"{question.task} {question.name}",
-    )
-    began = time.perf_counter()
-    scores = CocoScores(len(images.classes))
-    for pictures, pixels in batches_of_test(images, config, question.model, masks=masks, device=device):
-        with torch.inference_mode():  # bf16 has half a pixel at 128
-            found = detector(list(pixels))
-        for picture, one in zip(pictures, found, strict=True):
-            scores.add(picture.instances, placed(one, picture), size=picture.original)
-    return records(
-        question,
-        config,
-        images,
-        _values(scores, images, masks=masks),
-        trained=trained,
-        seconds=time.perf_counter() - began,
-        details={
-            "pyramid": "simple (ViTDet)" if detector.backbone.is_simple else "FPN",
-            "masks": masks,
-            "faster_coco_eval": version("faster-coco-eval"),
-        },
-    )
+class Detector:
+    """A detector that an evaluation trained.
+
+    Attributes:
+        classes: C names.
+        config: How it was trained.
+
+    Args:
+        folder: `OUT/runs/.../model`, which the records call `details["trained_model"]`.
+
+    Raises:
+        ModelError: The folder's files are not whole, or of no detector.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        found = load_network(DETECTION, Path(folder))
+        self.classes, self.config = found.kept.classes, found.kept.config
+        self._model, self._network = found.model, found.built.network
+
+    def detect(self, images: Images) -> list[Detections]:
+        """What is in each image, likeliest first: boxes and masks in its own pixels, labels as places in
+        `classes`.
+
+        Raises:
+            ImageError: Bytes that are no image.
+        """
+        found = []
+        for picture in shown(images, self.config.image_size):
+            pixels = pixels_of([picture], self._model).to(next(self._network.parameters()).device)
+            with torch.inference_mode():
+                found.append(placed(self._network(list(pixels))[0], picture))
+        return found
+
+
+def load_detector(folder: str | Path) -> Detector:
+    """The detector that the task `detection` trained; errors as of `Detector`."""
+    return Detector(folder)
 
 
 def placed(found: dict[str, Tensor], picture: Picture) -> Detections:
@@ -148,35 +182,3 @@ def placed(found: dict[str, Tensor], picture: Picture) -> Detections:
         found["scores"].float().cpu().numpy(),
         masks,
     )
-
-
-def _asked(subject: Subject, task: str, *, frozen: bool) -> Scored:
-    config = config_for(subject, DetectionConfig, prefix=TASK, frozen=frozen)
-    return answer_detection(DenseQuestion.of(subject, task), config)
-
-
-def _loss(
-    detector: Any,
-    batches: TrainingBatches,
-    step: int,
-    question: DenseQuestion,
-    config: DetectionConfig,
-    device: torch.device,
-) -> Tensor:
-    """The sum of the detector's losses, as torchvision's reference takes it."""
-    pictures, turned = batches.at(step)
-    targets = [detection_target(one, mirrored=turn) for one, turn in zip(pictures, turned, strict=True)]
-    on_device = [{name: value.to(device) for name, value in target.items()} for target in targets]
-    with autocast(config, device):
-        losses: dict[str, Tensor] = detector(list(pixels_of(pictures, question.model).to(device)), on_device)
-    return torch.stack([loss.float() for loss in losses.values()]).sum()
-
-
-def _values(scores: CocoScores, images: AnnotatedImages, *, masks: bool) -> dict[str, tuple[Interval, float]]:
-    """Metric -> value and baseline; one who guesses boxes finds next to nothing."""
-    values: dict[str, tuple[Interval, float]] = {}
-    kinds: tuple[Literal["box", "mask"], ...] = ("box", "mask") if masks else ("box",)
-    for kind in kinds:
-        found = scores.average_precision(kind, images.test.group_codes)
-        values |= {f"{kind}_{metric.lower()}": (interval, 0.0) for metric, interval in found.items()}
-    return values

@@ -6,7 +6,7 @@ the answers can be compared row by row.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ import torch
 from torch import nn
 
 from synsight.data.catalog import Catalog
-from synsight.errors import UsageError, near_names
+from synsight.errors import ConfigError, UsageError, near_names
 from synsight.evaluation import write_evaluation
-from synsight.evaluation.judged import Judged, Options
+from synsight.evaluation.judged import Judged
+from synsight.evaluation.options import Finetuning, Options
+from synsight.evaluation.options import Training as TrainingOptions
 from synsight.evaluation.protocol import describe_rows
 from synsight.evaluation.questions import Question, drawn_rows
 from synsight.evaluation.rows import read_splits
 from synsight.evaluation.scoring import PREDICTIONS, Scored, score
 from synsight.evaluation.subjects import model_features
+from synsight.finetuning.rate_choice import Choice, choose_rate
 from synsight.finetuning.start_rows import START_HEADS, StartRows
 from synsight.finetuning.supervised import Training, answer_by_training, run_name, training_of
 from synsight.models import Model, load
@@ -47,6 +50,7 @@ def finetune(
     seed: int = 0,
     recipe: str = "auto",
     start_head: str = "probe",
+    rates: Sequence[float] = (1.0,),
     name: str | None = None,
     image_size: int | None = None,
     progress: bool = True,
@@ -72,6 +76,8 @@ def finetune(
         recipe: `simclr`, `catlip`, or `auto` (see `choose_recipe`).
         start_head: What the classifier begins with: `probe` (the converged linear probe), `transfer`
             (Transfer Init, for models trained on words) or `random`.
+        rates: Learning rates to choose from, as multiples of the recipe's; of few labels a third is held back
+            for the choice (`rate_choice`), which costs a training more for each rate. One rate: it is taken.
         name: What the model is called in the records; None: as `model` calls it.
         image_size: Input side in pixels of a model that is no folder; None: its own.
         progress: Show bars.
@@ -102,11 +108,10 @@ def finetune(
             labels_per_class=() if labels_per_class is None else (labels_per_class,),
             draws=draws,
             seed=seed,
-            steps=steps,
-            overrides=overrides,
-            finetune_recipe=recipe,
-            start_head=start_head,
-            finetune_all=not few,
+            training=TrainingOptions(steps=steps, overrides=overrides),
+            finetuning=Finetuning(
+                recipe=recipe, start_head=start_head, all_labels=not few, rates=tuple(rates)
+            ),
         ),
         out=out,
         compute=lambda: model_features(network, catalog, splits, progress=progress),
@@ -129,7 +134,7 @@ def finetune(
 
 def finetuned(judged: Judged) -> Scored:
     """The task `finetune`: each draw of each number of labels, and all labels once, unless
-    `options.finetune_all` is off.
+    `options.finetuning.all_labels` is off.
 
     Raises:
         UsageError: Only features are known, or an unknown recipe, head or setting.
@@ -144,7 +149,7 @@ def finetuned(judged: Judged) -> Scored:
         for size in options.labels_per_class
         for draw in range(options.draws)
     ]
-    if options.finetune_all:
+    if options.finetuning.all_labels:
         asked.append(Question(TASK, None, options.seed))
     folder = judged.out / "runs" / _folder_name(judged.name, model)
     start = folder / "start"
@@ -168,7 +173,7 @@ def choose_recipe(model: Model) -> tuple[str, str]:
 
 def _answer(judged: Judged, question: Question, folder: Path) -> Scored:
     options = judged.options
-    recipe, reason = options.finetune_recipe, "asked for"
+    recipe, reason = options.finetuning.recipe, "asked for"
     if recipe == "auto":
         recipe, reason = choose_recipe(judged.network)
     draw = drawn_rows(judged.splits, question)
@@ -176,25 +181,50 @@ def _answer(judged: Judged, question: Question, folder: Path) -> Scored:
     config = FINETUNING[recipe](judged.splits.label, rows=rows, labels_per_class=question.n_labels)
     training = training_of(question, _settled(config, judged, folder), judged.splits)
     run = folder / run_name(question.n_labels, question.seed)
+    choice = _rate(judged, training, run)
+    training = dataclasses.replace(training, config=override(training.config, {"optim.lr": choice.lr}))
     training, head = _with_head(judged, training, run.with_name(f"{run.name}_head.safetensors"))
     settings = _comparable(training.config)
+    if len(options.finetuning.rates) > 1:  # another draw may choose another
+        settings["optim"]["lr"] = f"chosen of {list(options.finetuning.rates)}"
     details = {
         "recipe": recipe,
         "recipe_because": reason,
         "encoder": judged.network.config.encoder,
-        "start_head": options.start_head,
+        "start_head": options.finetuning.start_head,
         **({} if head is None else head.details),
         "lr": training.config.optim.lr,
-        "lr_chosen_on": "nothing" if "optim.lr" not in options.overrides else "asked for",
+        **choice.details,
         "settings": settings,
     }
     answer = answer_by_training(
         training, catalog=judged.catalog, splits=judged.splits, run=run, details=details
     )
+    answer = dataclasses.replace(answer, seconds=answer.seconds + choice.seconds)
     hashed = judged.question_hash(
-        TASK, n_labels=question.n_labels, seed=question.seed, head=options.start_head, settings=settings
+        TASK,
+        n_labels=question.n_labels,
+        seed=question.seed,
+        head=options.finetuning.start_head,
+        settings=settings,
     )
     return score(answer, origin=judged.origin, config_hash=hashed)
+
+
+def _rate(judged: Judged, training: Training, run: Path) -> Choice:
+    """The run's learning rate: the recipe's, the user's, or that of some which held-back labels prefer."""
+    own, rates = training.config.optim.lr, judged.options.finetuning.rates
+    if len(rates) > 1:
+        return choose_rate(
+            training,
+            rates,
+            splits=judged.splits,
+            catalog=judged.catalog,
+            run=run,
+            with_head=lambda trial, path: _with_head(judged, trial, path)[0],
+        )
+    asked_for = rates[0] != 1 or "optim.lr" in judged.options.training.overrides
+    return Choice(own * rates[0], {"lr_chosen_on": "asked for" if asked_for else "nothing"})
 
 
 def _settled(config: RunConfig, judged: Judged, folder: Path) -> RunConfig:
@@ -205,18 +235,18 @@ def _settled(config: RunConfig, judged: Judged, folder: Path) -> RunConfig:
         "encoder": str(folder / "start"),
         "image_size": judged.network.config.image_size,
     }
-    if options.steps is not None:
-        changes["steps"] = options.steps
-    elif "epochs" in options.overrides:  # who names a length gets that length
+    if options.training.steps is not None:
+        changes["steps"] = options.training.steps
+    elif "epochs" in options.training.overrides:  # who names a length gets that length
         changes |= {"steps": None, "least_steps": 0}
-    return override(config, {**changes, **options.overrides})
+    return override(config, {**changes, **options.training.overrides})
 
 
 def _with_head(judged: Judged, training: Training, path: Path) -> tuple[Training, StartRows | None]:
     """The training with the rows that its classifier begins with, which are kept in a file beside the run."""
     classes = np.unique(training.rows.labels)
     names = [judged.splits.class_names[one] for one in classes]
-    head = START_HEADS[judged.options.start_head](judged, training, names)
+    head = START_HEADS[judged.options.finetuning.start_head](judged, training, names)
     if head is None:
         return training, None
     weight, bias = torch.from_numpy(head.weight), torch.from_numpy(head.bias)
@@ -235,10 +265,13 @@ def _comparable(config: RunConfig) -> dict[str, Any]:
 
 
 def _check_names(options: Options) -> None:
+    rates = options.finetuning.rates
+    if not rates or not all(np.isfinite(one) and one > 0 for one in rates):
+        raise ConfigError(f"learning rates must be multiples > 0 of the recipe's; got {list(rates)!r}.")
     known: Mapping[str, Any] = {"auto": None, **FINETUNING}
     for what, found, names in (
-        ("recipe of fine-tuning", options.finetune_recipe, known),
-        ("start_head", options.start_head, START_HEADS),
+        ("recipe of fine-tuning", options.finetuning.recipe, known),
+        ("start_head", options.finetuning.start_head, START_HEADS),
     ):
         if found not in names:
             raise UsageError(f"no {what} is called {found!r}; {near_names(found, names)}")

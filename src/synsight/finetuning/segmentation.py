@@ -3,8 +3,9 @@
 The last weights are judged, on the test images at their own size; the validation split is not read.
 """
 
-import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,45 +15,96 @@ from torch import Tensor
 
 from synsight.data.instances import IGNORED, class_map
 from synsight.errors import DataError
-from synsight.evaluation.judged import Subject
-from synsight.evaluation.scoring import Scored
-from synsight.finetuning.dense_data import Picture, TrainingBatches, segmentation_target
-from synsight.finetuning.dense_run import DenseNetwork, autocast, default_device, seeded, train_dense
-from synsight.finetuning.dense_task import (
-    FROZEN,
-    DenseQuestion,
-    batches_of_test,
-    config_for,
-    need_masks,
-    pixels_of,
-    question_about,
-    read_images,
-    records,
-    training_batches,
-    write_answer,
-)
+from synsight.finetuning.dense_data import AnnotatedImages, Picture, segmentation_target, shown
+from synsight.finetuning.dense_kind import Built, DenseKind, Judgement, load_network
+from synsight.finetuning.dense_run import autocast
+from synsight.finetuning.dense_task import need_masks, pixels_of
 from synsight.finetuning.image_intervals import image_interval
 from synsight.finetuning.segmenters import SegmentationConfig, Segmenter, dilated_maps
 from synsight.metrics import Interval
 from synsight.metrics.arrays import Integers
 from synsight.metrics.segmentation import class_iou, mean_iou, pixel_accuracy, pixel_counts
+from synsight.models import Model
+from synsight.models.preparing import Images
 from synsight.records import Result
-from synsight.training import override
 
-TASK = "segmentation"
 BACKGROUND_NAME = "background"
 RESAMPLES = 1000
 """Of an interval."""
 
 
-def segmentation(subject: Subject) -> Scored:
-    """The task `segmentation`: the encoder is trained along with the head; see `segment`."""
-    return _asked(subject, TASK, frozen=False)
+class Segmentation(DenseKind[SegmentationConfig]):
+    """DeepLabv3's head, judged by the mean intersection over union."""
+
+    name, builds, settings = "segmentation", "segmenter", SegmentationConfig
+
+    def check(self, images: AnnotatedImages) -> None:
+        """Needs masks."""
+        need_masks(images)
+
+    def check_batch(self, rows: int) -> None:
+        """Needs two images."""
+        if rows < 2:
+            raise DataError(
+                "segmentation needs two training images in a batch or more, since its head normalises over "
+                f"them; got {rows}; annotate more images, or take a larger batch_size."
+            )
+
+    def reads_masks(self, images: AnnotatedImages, config: SegmentationConfig) -> bool:
+        """Always."""
+        return True
+
+    def build(self, model: Model, config: SegmentationConfig, *, num_classes: int, masks: bool) -> Built:
+        """The segmenter takes normalised images; its class 0 is the background."""
+        maps = dilated_maps(model, config)
+        return Built(Segmenter(maps, num_classes=num_classes + 1, config=config), maps)
+
+    def loss(
+        self,
+        network: Any,
+        pictures: Sequence[Picture],
+        turned: Sequence[bool],
+        pixels: Tensor,
+        config: SegmentationConfig,
+    ) -> Tensor:
+        """Cross entropy of a pixel in nats, mean over the pixels that are asked about."""
+        targets = torch.stack(
+            [segmentation_target(one, mirrored=turn) for one, turn in zip(pictures, turned, strict=True)]
+        ).to(pixels.device)
+        with autocast(config, pixels.device):
+            scores = network(pixels)
+        total = F.cross_entropy(scores.float(), targets, ignore_index=IGNORED, reduction="sum")
+        return total / (targets != IGNORED).sum().clamp(min=1)
+
+    def judge(
+        self,
+        built: Built,
+        images: AnnotatedImages,
+        batches: Iterable[tuple[list[Picture], Tensor]],
+        places: Sequence[int],
+        *,
+        masks: bool,
+    ) -> Judgement:
+        """The baseline is that of calling every pixel background."""
+        names, counts = [BACKGROUND_NAME, *images.classes], []
+        numbers = np.array([0, *(place + 1 for place in places)])
+        for pictures, pixels in batches:
+            scores = built.network(pixels).float().cpu()
+            for picture, one in zip(pictures, scores, strict=True):
+                truth = class_map(picture.instances, height=picture.original[0], width=picture.original[1])
+                named = numbers[named_pixels(one, picture)]
+                counts.append(pixel_counts(named, truth, num_classes=len(names)))
+        table = np.stack(counts)  # [N, 3, C]
+        known = {
+            name: round(float(value), 4)
+            for name, value in zip(names, class_iou(table.sum(axis=0)), strict=True)
+            if np.isfinite(value)
+        }
+        details = {"stride": built.maps.strides[-1], "class_iou": known}
+        return Judgement(segmentation_scores(table, images.test.group_codes), details)
 
 
-def segmentation_frozen(subject: Subject) -> Scored:
-    """The task `segmentation_frozen`: the encoder stays as it is."""
-    return _asked(subject, TASK + FROZEN, frozen=True)
+SEGMENTATION = Segmentation()
 
 
 def segment(
@@ -87,62 +139,47 @@ def segment(
         TrainingError: The training cannot go on.
         Interrupted: Stopped from outside; the same call goes on.
     """
-    config = override(SegmentationConfig(seed=seed), overrides)
-    task = TASK + FROZEN * config.frozen
-    question = question_about(model, task=task, data=data, out=out, name=name, seed=seed)
-    scored = answer_segmentation(question, config)
-    write_answer(question, scored, config, str(model))
-    return scored.results
+    return SEGMENTATION.asked_from_python(
+        model, data=data, out=out, name=name, seed=seed, overrides=overrides
+    )
 
 
-def answer_segmentation(question: DenseQuestion, config: SegmentationConfig) -> Scored:
-    """Train and judge; errors as of `segment`."""
-    images, data = read_images(question)
-    need_masks(images)
-    batches = training_batches(images, config, masks=True)
-    if batches.plan.batch_size < 2:
-        raise DataError(
-            "segmentation needs two training images in a batch or more, since its head normalises over them; "
-            f"got {len(images.train)} images and batch_size {config.batch_size}."
-        )
-    device, num_classes = default_device(), len(images.classes) + 1
-    with seeded(config.seed, "segmenter"):
-        maps = dilated_maps(question.model, config)
-        segmenter = Segmenter(maps, num_classes=num_classes, config=config)
-    segmenter.to(device)
-    trained = train_dense(
-        DenseNetwork(segmenter, maps, question.pretrained),
-        lambda step: _loss(segmenter, batches, step, question, config, device),
-        config=config,
-        out=question.run_folder(config, data=data),
-        title=f"{question.task} {question.name}",
-    )
-    began, counts = time.perf_counter(), []
-    for pictures, pixels in batches_of_test(images, config, question.model, masks=True, device=device):
-        with torch.inference_mode():
-            scores = segmenter(pixels).float().cpu()
-        for picture, one in zip(pictures, scores, strict=True):
-            truth = class_map(picture.instances, height=picture.original[0], width=picture.original[1])
-            counts.append(pixel_counts(named_pixels(one, picture), truth, num_classes=num_classes))
-    table = np.stack(counts)  # [N, 3, C]
-    iou = class_iou(table.sum(axis=0))
-    names = [BACKGROUND_NAME, *images.classes]
-    return records(
-        question,
-        config,
-        images,
-        segmentation_scores(table, images.test.group_codes),
-        trained=trained,
-        seconds=time.perf_counter() - began,
-        details={
-            "stride": maps.strides[-1],
-            "class_iou": {
-                name: round(float(value), 4)
-                for name, value in zip(names, iou, strict=True)
-                if np.isfinite(value)
-            },
-        },
-    )
+class TrainedSegmenter:
+    """A segmenter that an evaluation trained.
+
+    Attributes:
+        classes: C names; pixels of class c are c + 1, the background is 0.
+        config: How it was trained.
+
+    Args:
+        folder: `OUT/runs/.../model`, which the records call `details["trained_model"]`.
+
+    Raises:
+        ModelError: The folder's files are not whole, or of no segmenter.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        found = load_network(SEGMENTATION, Path(folder))
+        self.classes, self.config = found.kept.classes, found.kept.config
+        self._model, self._network = found.model, found.built.network
+
+    def segment(self, images: Images) -> list[NDArray[np.int64]]:
+        """The likeliest class of each pixel of each image, [H, W].
+
+        Raises:
+            ImageError: Bytes that are no image.
+        """
+        found = []
+        for picture in shown(images, self.config.image_size):
+            pixels = pixels_of([picture], self._model).to(next(self._network.parameters()).device)
+            with torch.inference_mode():
+                found.append(named_pixels(self._network(pixels)[0].float().cpu(), picture))
+        return found
+
+
+def load_segmenter(folder: str | Path) -> TrainedSegmenter:
+    """The segmenter that the task `segmentation` trained; errors as of `TrainedSegmenter`."""
+    return TrainedSegmenter(folder)
 
 
 def named_pixels(scores: Tensor, picture: Picture) -> NDArray[np.int64]:
@@ -178,27 +215,3 @@ def segmentation_scores(counts: NDArray[np.int64], groups: Integers) -> dict[str
         metric: (interval, float(measures[metric](lazy)))
         for metric, interval in zip(measures, found, strict=True)
     }
-
-
-def _asked(subject: Subject, task: str, *, frozen: bool) -> Scored:
-    config = config_for(subject, SegmentationConfig, prefix=TASK, frozen=frozen)
-    return answer_segmentation(DenseQuestion.of(subject, task), config)
-
-
-def _loss(
-    segmenter: Segmenter,
-    batches: TrainingBatches,
-    step: int,
-    question: DenseQuestion,
-    config: SegmentationConfig,
-    device: torch.device,
-) -> Tensor:
-    """Cross entropy of a pixel in nats, mean over the pixels that are asked about."""
-    pictures, turned = batches.at(step)
-    targets = torch.stack(
-        [segmentation_target(one, mirrored=turn) for one, turn in zip(pictures, turned, strict=True)]
-    ).to(device)
-    with autocast(config, device):
-        scores = segmenter(pixels_of(pictures, question.model).to(device))
-    total = F.cross_entropy(scores.float(), targets, ignore_index=IGNORED, reduction="sum")
-    return total / (targets != IGNORED).sum().clamp(min=1)

@@ -69,7 +69,7 @@ def transfer_rows(judged: Judged, training: Training, names: Sequence[str]) -> S
     found = transfer_init(
         check_words(judged, "finetune from words"),
         names,
-        language="ja" if judged.options.locale == "ja" else "en",
+        language="ja" if judged.options.wording.locale == "ja" else "en",
         seed=judged.options.seed,
     )
     if not np.isfinite(found.bias).all():

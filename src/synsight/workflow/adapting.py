@@ -18,7 +18,8 @@ from synsight.data.catalog import Catalog
 from synsight.errors import UsageError
 from synsight.evaluation.comparison import Difference, paired_differences
 from synsight.evaluation.estimators import Answer, Estimator, knn
-from synsight.evaluation.judged import Judged, Options
+from synsight.evaluation.judged import Judged
+from synsight.evaluation.options import Options, Training
 from synsight.evaluation.protocol import describe_rows
 from synsight.evaluation.questions import Answered, Features
 from synsight.evaluation.rows import Splits
@@ -245,8 +246,7 @@ def _finetuned(
         options=Options(
             labels_per_class=(),
             seed=problem.seed,
-            steps=steps,
-            overrides=_overrides(len(problem.train_labels), few=few),
+            training=Training(steps=steps, overrides=_overrides(len(problem.train_labels), few=few)),
         ),
         out=folder,
         splits=splits,

@@ -1,5 +1,6 @@
 """The verb `compare`: evaluations in, one decision out, in labels, hours and money."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ def compare(
         least_test_groups=least_test_groups,
         alpha=alpha,
     )
+    _check_rule(rule)
     if locale not in LOCALES:
         raise UsageError(f"--locale: expected en or ja; got {locale!r}.")
     out, paths = Path(out), [evaluations] if isinstance(evaluations, str | Path) else list(evaluations)
@@ -175,6 +177,20 @@ def compare(
         raise Interrupted(
             f"compare was stopped; no file in {out} is half-written, so run the same command again."
         ) from None
+
+
+def _check_rule(rule: Rule) -> None:
+    """Refuse what no measurement could meet, or what every one would."""
+    said = [
+        ("--least-gain", rule.least_gain, -1 < rule.least_gain < 1, "between -1 and 1 (0.01 is one point)"),
+        ("--least-savings", rule.least_factor, 0 <= rule.least_factor < math.inf, "not below 0"),
+        ("--most-payback-months", rule.most_payback_months, rule.most_payback_months >= 0, "not below 0"),
+        ("--least-test-groups", rule.least_test_groups, rule.least_test_groups >= 0, "not below 0"),
+        ("--alpha", rule.alpha, 0 < rule.alpha < 1, "above 0 and below 1, as 0.05"),
+    ]
+    for flag, value, fits, expected in said:
+        if not fits:
+            raise UsageError(f"{flag}: expected a number {expected}; got {value!r}.")
 
 
 def _check_folder(out: Path) -> None:

@@ -182,45 +182,65 @@ def confusions(
     if not pairs:
         nothing = np.zeros((len(rows), 0))
         return Confusions(pairs, nothing, nothing)
-    sides = [_rates(curves, point, pairs, names, rows, mix) for point in (baseline, candidate)]
+    blocks = [pairs[start : start + PAIRS_AT_ONCE] for start in range(0, len(pairs), PAIRS_AT_ONCE)]
+    rates = [_rates(curves, (baseline, candidate), block, names, rows, mix) for block in blocks]
+    sides = [np.concatenate(side, axis=1) for side in zip(*rates, strict=True)]
     return Confusions(pairs, *sides)
 
 
 def _rates(
     curves: Curves,
-    point: Point,
+    points: tuple[Point, Point],
     pairs: Sequence[tuple[str, str]],
     names: NDArray[np.str_],
     rows: Drawn,
     mix: Mapping[str, float],
-) -> Drawn:
-    blocks = [pairs[start : start + PAIRS_AT_ONCE] for start in range(0, len(pairs), PAIRS_AT_ONCE)]
-    return np.concatenate([_rates_of(curves, point, block, names, rows, mix) for block in blocks], axis=1)
-
-
-def _rates_of(
-    curves: Curves,
-    point: Point,
-    pairs: Sequence[tuple[str, str]],
-    names: NDArray[np.str_],
-    rows: Drawn,
-    mix: Mapping[str, float],
-) -> Drawn:
+) -> list[Drawn]:
+    """Of both models, [R + 1, P] each."""
     truths, resampling = curves.truths.astype(str), curves.resampling
-    predicted = point.predicted.astype(str)
-    made = np.stack([(predicted == answer) & (truths == truth) for truth, answer in pairs], axis=-1)
-    total, even = rows.sum(axis=1), np.full(len(truths), 1 / len(truths))
-    shares: Drawn = resampling.sums(made.mean(axis=0)) / total[:, None]
-    rates = np.zeros_like(shares)
+    total = rows.sum(axis=1)
+    made = [_made(point, truths, pairs) for point in points]
+    shares = [resampling.sums(one.mean(axis=0)) / total[:, None] for one in made]
+    rates = [np.zeros_like(shares[0]) for _ in points]
     for place, (truth, _) in enumerate(pairs):
         # Other classes' images count for nothing: the mean over rows is the rate times the class's share.
-        share = shares[:, place]
-        share = share + resampling.over_draws(made[..., place], seeds=point.seeds, weights=even)
         of_class = rows[:, np.flatnonzero(names == truth)[0]] / total
-        measured = np.full_like(share, share[0] / of_class[0])
-        rate = np.divide(share, of_class, out=measured, where=of_class > 0)
-        rates[:, place] = np.clip(rate, 0, 1) * mix[truth]
+        moved = _over_draws(curves, points, (made[0][..., place], made[1][..., place]))
+        for side in range(len(points)):
+            share = shares[side][:, place] + moved[side]
+            measured = np.full_like(share, share[0] / of_class[0])
+            rate = np.divide(share, of_class, out=measured, where=of_class > 0)
+            rates[side][:, place] = np.clip(rate, 0, 1) * mix[truth]
     return rates
+
+
+def _made(point: Point, truths: NDArray[np.str_], pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+    """[S, N, P] whether a draw's model makes the error on a row."""
+    predicted = point.predicted.astype(str)
+    return np.stack([(predicted == answer) & (truths == truth) for truth, answer in pairs], axis=-1)
+
+
+def _over_draws(
+    curves: Curves, points: tuple[Point, Point], made: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+) -> tuple[Drawn, Drawn]:
+    """What other draws of labels would change in the shares of both models.
+
+    Models that learnt from the same draws share their luck. So half the sum and half the difference are
+    looked at: what draw and row do together is then taken out of the difference by its own measure, not by
+    that of the luck, which is far larger and cancels.
+    """
+    resampling, even = curves.resampling, np.full(len(curves.truths), 1 / len(curves.truths))
+    first, second = points
+    if first.seeds != second.seeds:
+        alone = [
+            resampling.over_draws(some, seeds=point.seeds, weights=even)
+            for some, point in zip(made, points, strict=True)
+        ]
+        return alone[0], alone[1]
+    ours, theirs = (one.astype(np.float64) for one in made)
+    both = resampling.over_draws((ours + theirs) / 2, seeds=first.seeds, weights=even)
+    apart = resampling.over_draws((ours - theirs) / 2, seeds=first.seeds, weights=even)
+    return both + apart, both - apart
 
 
 def drawn_prices(costs: ErrorCosts, pairs: Sequence[tuple[str, str]], *, resamples: int) -> Drawn:

@@ -1,10 +1,11 @@
 """The verb `evaluate` with every task there is: those on features and those that train a network."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 from synsight.errors import Interrupted
-from synsight.evaluation import Options, TaskTable
+from synsight.evaluation import TaskTable
 from synsight.evaluation import evaluate as ask
 from synsight.evaluation.corruptions import corruptions
 from synsight.evaluation.domains import domains
@@ -31,63 +32,36 @@ TASK_TABLE = TaskTable(
         "finetune": finetuned,
     },
     label_free={"retrieval": retrieval, "multilabel": multilabel, **DENSE_TASKS},
+    needs_network={
+        "start": "begins at the rows of the network's own words",
+        "zeroshot": "compares images with sentences that the network's text half reads",
+        "evidence": "reads the words that the network predicts",
+        "retrieval": "compares images with captions that the network's text half reads",
+        "corruptions": "shows the network spoilt images",
+        "resolution": "shows the network smaller images",
+        "finetune": "trains the network",
+        **dict.fromkeys(DENSE_TASKS, "trains the network"),
+    },
 )
 
+P = ParamSpec("P")
 
-def evaluate(
-    models: Sequence[str | Path] | str | Path = (),
-    *,
-    data: str | Path,
-    out: str | Path,
-    label: str | None = None,
-    tasks: Sequence[str] = ("knn", "linear", "fewshot"),
-    labels_per_class: Sequence[int] = (10,),
-    draws: int = 3,
-    seed: int = 0,
-    features: Sequence[str | Path] | str | Path = (),
-    names: Mapping[str, str] | None = None,
-    image_size: int | None = None,
-    allow_seen: bool = False,
-    check_copies: bool = True,
-    options: Options | None = None,
-    progress: bool = True,
-) -> list[Result]:
-    """Measure models on the test rows of a catalog, each by every task, and write the records.
 
-    The arguments are those of `synsight.evaluation.evaluate`; here all tasks are known: `knn`, `linear`,
-    `fewshot`, `curve`, and the names in `TASK_TABLE`.
+def _with_every_task(evaluation: Callable[P, list[Result]]) -> Callable[P, list[Result]]:
+    """The same function, which knows `TASK_TABLE` and says how to go on when it is stopped."""
 
-    Returns:
-        One record for each model, question and metric.
+    @wraps(evaluation)
+    def evaluate(*arguments: P.args, **settings: P.kwargs) -> list[Result]:
+        settings.setdefault("table", TASK_TABLE)
+        try:
+            return evaluation(*arguments, **settings)
+        except (Interrupted, KeyboardInterrupt):
+            raise Interrupted(
+                f"the evaluation in {settings['out']} was stopped; what is finished is kept, so run the same "
+                "command again to go on."
+            ) from None
 
-    Raises:
-        UsageError: An unknown column or task, two models with one name, or a task that applies to no model.
-        DataError: A split without labelled rows, one class only, or a model that was trained on test images.
-        ModelError: A model that cannot be loaded.
-        StorageError: The disk refused.
-        Interrupted: Stopped from outside; runs of networks go on when the same is called again.
-    """
-    try:
-        return ask(
-            models,
-            data=data,
-            label=label,
-            out=out,
-            tasks=tasks,
-            labels_per_class=labels_per_class,
-            draws=draws,
-            seed=seed,
-            features=features,
-            names=names,
-            image_size=image_size,
-            allow_seen=allow_seen,
-            check_copies=check_copies,
-            options=options,
-            table=TASK_TABLE,
-            progress=progress,
-        )
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(
-            f"the evaluation in {out} was stopped; what is finished is kept, so run the same command "
-            "again to go on."
-        ) from None
+    return evaluate
+
+
+evaluate = _with_every_task(ask)

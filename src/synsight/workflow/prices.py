@@ -14,6 +14,9 @@ Given = str | float | None
 HOURLY_RATES: Mapping[str, float] = {"USD": 40, "EUR": 40, "GBP": 35, "JPY": 4000}
 """Currency -> assumed price of an hour of work with overheads; other currencies have none."""
 
+NO_CODES: Mapping[str, str] = {"YEN": "JPY", "RMB": "CNY", "USA": "USD", "STG": "GBP"}
+"""What is said for a currency and is no code of one -> its code."""
+
 LABEL_MINUTES = 0.5
 ENGINEER_HOURS = 16.0
 HORIZON_MONTHS = 12.0
@@ -64,8 +67,9 @@ def read_prices(given: Mapping[str, Given], *, currency: str | None, locale: str
         UsageError: An amount or a currency that is none, or both a cost and minutes of a label.
     """
     currency = (currency or ("JPY" if locale == "ja" else "USD")).upper()
-    if not re.fullmatch("[A-Z]{3}", currency):
-        raise UsageError(f"--currency: expected three letters of ISO 4217 as EUR or JPY; got {currency!r}.")
+    if not re.fullmatch("[A-Z]{3}", currency) or currency in NO_CODES:
+        meant = NO_CODES.get(currency, "EUR or JPY")
+        raise UsageError(f"--currency: expected three letters of ISO 4217 as {meant}; got {currency!r}.")
     if given.get("label_cost") is not None and given.get("label_minutes") is not None:
         raise UsageError("give either --label-cost or --label-minutes, not both.")
     amounts: dict[str, Amount] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from synsight.data.catalog import Catalog
 from synsight.evaluation import (
     difference_results,
     evaluate,
@@ -20,6 +21,7 @@ from synsight.finetuning import run_name, supervised_baseline
 from synsight.records import Gate, Result
 from synsight.workflow.data_step import READS_WORDS, Data
 from synsight.workflow.gates import proof_gate
+from synsight.workflow.pilot_copies import copy_facts
 from synsight.workflow.pretraining_step import UNTRAINED, Runs
 from synsight.workflow.state import PilotState
 
@@ -80,7 +82,8 @@ class ProofStep:
         gate = proof_gate(
             means, differences=[one for one in found if one.metric.startswith("acc1")], subject=subject
         )
-        gate = replace(gate, checks=[*gate.checks, *self.repair_checks(repaired)])
+        checks = [*gate.checks, *self.repair_checks(repaired), *self.copy_checks(frozen)]
+        gate = replace(gate, checks=checks)
         return Proof(gate, results)
 
     def repaired(self, means: list[Result], predictions: pa.Table, judged: str) -> list[Result]:
@@ -104,6 +107,11 @@ class ProofStep:
                 # No difference found is an answer, too: the check fails only where repair has done harm.
                 checks.append((f"repaired minus raw, {what}", found, one.ci_high is None or one.ci_high >= 0))
         return checks
+
+    def copy_checks(self, evaluation: Path) -> list[tuple[str, str, bool]]:
+        """The line of the gate about test images that the training pool nearly has."""
+        found = copy_facts(evaluation, Catalog.open(self.data.catalog))
+        return [] if found is None else [("near copies", found.sentence, not found.copies)]
 
     def train_from_scratch(self, out: Path, labels_per_class: int | None) -> list[Result]:
         """The baseline on the same few labels, or on all, with as many steps as the judged run."""
@@ -132,6 +140,7 @@ class ProofStep:
             tasks=("knn",),
             seed=settings["seed"],
             names={model: SCRATCH},
+            check_copies=False,
         )
 
     def evaluate(self, out: Path) -> list[Result]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synsight.curation import audit, repair
+from synsight.curation.audit.auditing import audit
+from synsight.curation.repair.repairing import repair
 from synsight.errors import UsageError
 from synsight.models.captions import words
 from synsight.records import RunSummary, as_json

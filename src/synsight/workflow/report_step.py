@@ -11,6 +11,7 @@ from synsight.records import Example, Gate, Result
 from synsight.reports import ReportPage, package_versions, write_report
 from synsight.workflow.data_step import Data
 from synsight.workflow.examples import examples
+from synsight.workflow.pilot_copies import copy_facts
 from synsight.workflow.pretraining_step import Runs
 from synsight.workflow.proof_step import subject_of
 from synsight.workflow.state import PilotState
@@ -47,6 +48,7 @@ def write_pilot_page(
         ingest=data.ingest,
         words=data.words,
         examples=_examples(catalog, data, settings["label"], settings["seed"], runs),
+        copies=copy_facts(out / "evaluation", catalog) if results else None,
         gates=gates,
         versions=catalog.versions(),
         settings=settings,

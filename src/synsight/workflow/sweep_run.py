@@ -172,6 +172,7 @@ def _evaluated(work: Work, model: str) -> dict[str, Any]:
             seed=seed,
             names={model: work.cell},
             image_size=size,
+            check_copies=False,
             source=features,
         )
     if not (work.answers / RANK_FILE).exists():
