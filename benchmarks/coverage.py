@@ -7,6 +7,7 @@ the range in the table's head (a single accuracy would show the jumps of a discr
     python benchmarks/coverage.py --experiments 2000               shares, all of the stated range
     python benchmarks/coverage.py --what classes,pairs,seeds       recall by class; differences; seeds
     python benchmarks/coverage.py --what precision --experiments 200    mean average precision of many labels
+    python benchmarks/coverage.py --what calibration --experiments 300  expected calibration error
 
 What it leaves out: groups whose size depends on how hard they are, and dependence between groups.
 """
@@ -21,6 +22,7 @@ from turns import machine
 
 from synsight.metrics import Scores, paired_difference, score_interval
 from synsight.metrics.average_precision import average_precisions, mean_average_precision
+from synsight.metrics.calibration import Confidences, calibration_interval
 
 RANGES = ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 0.95), (0.95, 0.99))
 GROUPS = (15, 30, 60, 120, 250, 500)
@@ -43,14 +45,14 @@ def main() -> None:
     )
     parser.add_argument("--experiments", type=int, default=1000, help="in each cell")
     parser.add_argument(
-        "--what", default="shares", help="of shares, classes, pairs, seeds, precision; commas"
+        "--what", default="shares", help="of shares, classes, pairs, seeds, precision, calibration; commas"
     )
     parser.add_argument("--groups", default=",".join(map(str, GROUPS)))
     chosen = parser.parse_args()
     print(machine("synsight", "numpy", "scipy", threads=1))
     groups = [int(one) for one in chosen.groups.split(",")]
     tables = {"shares": share_table, "classes": class_table, "pairs": pair_table, "seeds": seed_table}
-    tables["precision"] = precision_table
+    tables |= {"precision": precision_table, "calibration": calibration_table}
     for what in chosen.what.split(","):
         tables[what](chosen.experiments, groups)
 
@@ -126,6 +128,34 @@ def precision_table(experiments: int, _: list[int]) -> None:
             found = average_precisions(*drawn, np.arange(rows), resamples=200, seed=number).macro
             held += found.low <= float(np.mean(others)) <= found.high
         print(f"  {rows:5} rows, {labels} labels, {share:.0%} of rows each: {held / experiments:.3f}")
+
+
+def calibration_table(experiments: int, _: list[int]) -> None:
+    """ECE of answers that are surer than they are right by the same amount everywhere: the true error."""
+    errors = (0.0, 0.05, 0.1, 0.2)
+    print("expected calibration error: share of intervals that hold the true error")
+    print(f"{'rows':>6} {'a group':>8} {'corr.':>6}" + "".join(f"{one:10}" for one in errors))
+    for rows in (60, 200, 1000):
+        for size, correlation in ((1, 0.0), (4, 0.4)):
+            shares = []
+            for error in errors:
+                held = 0
+                for number in range(experiments):
+                    found = calibration_interval(
+                        sure_answers(rows, size, correlation, error, seed=number), resamples=400, seed=number
+                    )
+                    held += found.low <= error <= found.high
+                shares.append(held / experiments)
+            cells = "".join(f"{100 * one:10.1f}" for one in shares)
+            print(f"{rows:6} {size:8} {correlation:6.1f}{cells}", flush=True)
+
+
+def sure_answers(rows: int, size: int, correlation: float, error: float, *, seed: int) -> Confidences:
+    """Confidences of 0.4 to 1, each too high by `error`; rows of a group are right or wrong together."""
+    rng = np.random.default_rng([seed, rows, size])
+    groups = np.arange(rows) // size
+    confidences = rng.uniform(0.4, 1, rows)
+    return Confidences(confidences, norm.cdf(_hard(rng, groups, correlation)) < confidences - error, groups)
 
 
 def ranked(seed: int, rows: int, labels: int, share: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,11 @@
 """How much of CLIP's time do CatLIP and SuperClass need to reach CLIP's best transfer?
 
 The same ViT learns from the same captions. First CLIP, with its usual text tower (12 layers of 512), with a
-smaller one and with caption embeddings made beforehand, each for several lengths; its best k-NN and
-its best few-label accuracy on the test rows are the mark. Then CatLIP and SuperClass, with and without the levers
-(half the tokens, small pictures first, both), for several lengths. Every run has a whole schedule of its own: a
-short run is a run planned to be short. The answer for each variant is the least time that reached both marks,
-as a ratio to the time of each CLIP that set or reached them.
+smaller one and with caption embeddings made beforehand, each for several lengths; its best k-NN and its
+best few-label accuracy on the test rows are the mark. Then CatLIP and SuperClass, with and without levers
+(half the tokens, small pictures first, both), for several lengths. Every run has a whole schedule of its
+own: a short run is a run planned to be short. The answer for each variant is the least time that reached
+both marks, as a ratio to the time of each CLIP that set or reached them.
 
 Time is the processor time of the whole call, decoding and monitor included, so that another job beside does
 not count (give each run one thread: OMP_NUM_THREADS=1). What is finished in --out is not repeated; a run that

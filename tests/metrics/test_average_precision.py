@@ -162,3 +162,14 @@ def test_classes_that_do_not_vary_and_other_dimensions_are_refused():
     (probe,) = one_vs_rest_path(features, truth, grid=(1.0,))
     with pytest.raises(ShapeError, match="must have the 10 dimensions"):
         probe.probabilities(features[:, :4])
+
+
+def test_resamples_counted_one_by_one_give_the_same_numbers(monkeypatch):
+    scores, truth = made(rows=40)
+    whole = average_precisions(scores, truth, np.arange(40) // 2, resamples=12)
+    sorts = []
+    monkeypatch.setattr("synsight.metrics.average_precision._MOST_CELLS", 1)
+    real = np.argsort
+    monkeypatch.setattr(np, "argsort", lambda *given, **how: sorts.append(1) or real(*given, **how))
+    assert average_precisions(scores, truth, np.arange(40) // 2, resamples=12) == whole
+    assert len(sorts) == truth.shape[1] + 1, "each list is sorted once, not once a resample"

@@ -91,6 +91,30 @@ def test_one_of_several_tests_that_is_extreme_makes_the_whole_small_but_pays_for
         combined_p_value([tests[0], tests[1][:10]])
 
 
+def test_the_combination_is_the_harmonic_mean_among_those_of_the_dealings_by_hand():
+    one, other = np.array([3.0, 1, 2, 0]), np.array([2.0, 3, 0, 1])
+    # p-values of the dealings: 1/4 3/4 2/4 4/4 and 2/4 1/4 4/4 3/4; sums of 1/p: 6, 16/3, 3, 7/3.
+    assert combined_p_value([one, other]) == pytest.approx(1 / 4)
+    assert combined_p_value([np.roll(one, 1), np.roll(other, 1)]) == pytest.approx(4 / 4)
+
+
+def test_sides_with_the_same_rows_do_not_differ_by_what_sums_are_rounded():
+    rows = np.random.default_rng(0).random((40, 3)).astype(np.float32) * 255
+    same = draw_exchanges(np.arange(40), np.arange(40), exchanges=50)
+    found = largest_difference(np.concatenate([rows, rows]), same)
+    assert (found.value, found.p_value) == (0, 1)
+
+
+def test_several_nearly_certain_tests_add_up_where_few_dealings_tie_the_smallest_p_values():
+    rng = np.random.default_rng(3)
+    null = np.argsort(rng.random((6, 199)), axis=1).astype(float)  # ranks, as independent tests have them
+    tests = [np.append(196.5, row) for row in null]  # the third smallest p-value in each
+    assert [p_values(one)[0] for one in tests] == [pytest.approx(0.015)] * 6
+    smallest = np.min([p_values(one) for one in tests], axis=0)
+    assert p_values(-smallest)[0] > 0.05
+    assert combined_p_value(tests) <= 0.01
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(0, 5), min_size=1, max_size=25), st.lists(st.integers(3, 9), min_size=1, max_size=25)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -128,3 +130,30 @@ def test_what_does_not_fit_is_named():
         fit_linear_probe(*TRAIN, *VAL, num_classes=3, grid=(1.0,)).probabilities(features[:, :2])
     with pytest.raises(DataError, match="finite"):
         fit_few_labels(features * np.nan, labels, np.arange(200), num_classes=3)
+
+
+def test_many_rows_are_copied_twice_at_most_and_never_in_double_precision(monkeypatch):
+    monkeypatch.setattr("synsight.metrics.softmax_regression._CELLS", 50_000)
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=8_000)
+    features = (rng.normal(size=(8_000, 128)) + labels[:, None]).astype(np.float32)
+    tracemalloc.start()
+    try:
+        fit_linear_probe(features, labels, features[:50], labels[:50], num_classes=2, grid=(1e-4,))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * features.nbytes  # standardised rows, rows in their axes, and what is small
+
+
+@pytest.mark.parametrize("rows", [30, 500])  # fewer and more than dimensions
+def test_blocks_of_rows_give_the_axes_and_the_fit_of_all_at_once(monkeypatch, rows):
+    rng = np.random.default_rng(1)
+    labels = np.arange(rows) % 3
+    features = (rng.normal(size=(rows, 60)) + 0.3 * labels[:, None]).astype(np.float32)
+    found = []
+    for cells in (10**9, 60 * 7):
+        monkeypatch.setattr("synsight.metrics.softmax_regression._CELLS", cells)
+        probe = fit_linear_probe(features, labels, features, labels, num_classes=3, grid=(0.01, 0.1))
+        found.append(probe.probabilities(features))
+    np.testing.assert_allclose(found[0], found[1], atol=2e-3)

@@ -161,6 +161,20 @@ def test_conditions_in_japanese_are_filled_from_their_values():
     assert "現在は18グループで、30グループ以上が必要です。" in text
 
 
+def test_three_points_are_written_with_their_peak():
+    page = decisions.adopt()
+    first, *others = page.assumptions
+    page = replace(page, assumptions=[replace(first, text="0.3..0.5..0.8", value=0.5), *others])
+    assert "0.3 to 0.8 minutes, most likely 0.5" in plain(decision_html(page))
+    assert "0.3～0.8分（最も見込まれる値は0.5）" in plain(decision_html(page, locale="ja"))
+
+
+def test_no_letter_of_a_drawing_can_be_seen_through_since_paper_would_leave_it_out():
+    html = decision_html(decisions.adopt())
+    letters = re.findall("<text[^>]*>", html)
+    assert letters and not [one for one in letters if "opacity" in one]
+
+
 def test_other_candidates_have_a_line_each():
     html = decision_html(decisions.several())
     assert EN.words["h.others"] in html

@@ -12,6 +12,7 @@ from synsight.reports.locales import (
     PERIOD,
     POINTS,
     SHARE,
+    SMALL_SHARE,
     locale_of,
     money,
     payback_text,
@@ -95,6 +96,13 @@ def test_units_and_signs():
     assert JA.value(Estimate(value=3.66), FACTOR) == "3.7倍"
     assert EN.value(Estimate(value=0.42), FACTOR) == "0.42 times"
     assert COUNT.bare(-1234.4) == "−1,234"
+
+
+def test_a_rare_error_never_reads_as_none():
+    shares = (0.31, 0.165, 0.004, 0.00021, 0.0000051, 0.0)
+    assert [SMALL_SHARE.bare(one) for one in shares] == [
+        *("31.0%", "16.5%", "0.40%", "0.021%", "0.00051%", "0%"),
+    ]
 
 
 def test_payback_at_once_soon_and_never():

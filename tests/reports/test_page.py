@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from synsight.records import Example
 from synsight.reports import ReportPage, render, write_report
+from synsight.reports.copy_records import CopyFacts
 from synsight.reports.text import visible
 
 HOSTILE = [
@@ -202,3 +203,17 @@ def browse(path: Path, folder: Path) -> tuple[list[str], list[str]]:
     # The browser itself asks its maker for the time, extensions and lists, whatever page is shown.
     requests = [url for url in urls if not re.search(r"//[^/]*(google|gvt1|googleapis)\.com", url)]
     return requests, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+
+
+def test_near_copies_stand_in_pairs_with_the_accuracy_without_them_and_hostile_ids_do_nothing():
+    pairs = [tuple(Example(id=one, thumbnail=b"", caption=None) for one in (name, name)) for name in HOSTILE]
+    facts = CopyFacts(
+        test_rows=200, pool_rows=900, copies=30, pairs=pairs, accuracies=[(HOSTILE[0], 0.75, 0.5)]
+    )
+    html = render(ReportPage(title="pilot", copies=facts))
+    assert "30 of 200 test images (15.0%) have a near copy in the training pool." in html
+    assert html.count('<p class="label">test: ') == html.count('<p class="label">training: ') == len(pairs)
+    assert re.search(r"<td>0\.75\d*</td><td>0\.50?\d*</td>", html)
+    plain = [tuple(Example(id="x", thumbnail=b"", caption=None) for _ in range(2)) for _ in HOSTILE]
+    harmless = CopyFacts(test_rows=200, pool_rows=900, copies=30, pairs=plain, accuracies=[("x", 0.75, 0.5)])
+    assert Shape(html).elements == Shape(render(ReportPage(title="pilot", copies=harmless))).elements

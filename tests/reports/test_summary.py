@@ -188,3 +188,16 @@ def test_many_questions_are_lines_and_a_task_without_acc1_shows_its_own_metrics(
     assert ["retrieval", "image_retrieval_recall@5", "0.100", "0.310"] in lines
     assert ["retrieval", "text_retrieval_recall@5", "0.100", "0.320"] in lines
     assert not any("ece" in line for line in lines)
+
+
+def test_training_from_scratch_has_its_line_where_nobody_asked_the_probe():
+    results = [
+        _asked("fewshot", "acc1", 0.5, n_labels=5),
+        _asked("supervised", "acc1", 0.4, n_labels=5, model="scratch"),
+        _asked("supervised", "acc1", 0.6, model="scratch"),
+    ]
+    console = Console(file=io.StringIO(), width=120)
+    console.print(question_table(results))
+    lines = [line.split() for line in console.file.getvalue().splitlines()]
+    assert ["5", "labels/class", "0.100", "0.500", "0.400"] in lines
+    assert ["linear", "acc1", "0.100", "0.600"] in lines

@@ -47,7 +47,7 @@ def average_precision(
         [R], [1] without weights; NaN where no row that counts is true.
     """
     columns = np.ones((len(scores), 1)) if weights is None else np.asarray(weights, np.float64).T
-    return _average_precision(scores, truth, columns)
+    return _Ranking(scores, truth).average_precision(columns)
 
 
 def mean_average_precision(scores: Floats, truth: NDArray[np.bool_]) -> float:
@@ -106,15 +106,16 @@ def average_precisions(
     part = max(1, _MOST_CELLS // scores.size)
     # Counts are exact in single precision as long as their sum is.
     kind = np.float32 if scores.size < 2**22 else np.float64
+    rankings = _Rankings(scores, truth)
     macro, micro = [], []
     for start in range(0, resamples, part):
         drawn = generator.multinomial(
             num_groups, np.full(num_groups, 1 / num_groups), min(part, resamples - start)
         )
-        found = _both(scores, truth, np.ascontiguousarray(drawn.T)[codes].astype(kind))
+        found = rankings.both(np.ascontiguousarray(drawn.T)[codes].astype(kind))
         macro.append(found[0])
         micro.append(found[1])
-    values = _both(scores, truth, np.ones((len(scores), 1)))
+    values = rankings.both(np.ones((len(scores), 1)))
     quantile = float(stdtrit(max(num_groups - 1, 1), (1 + level) / 2))
     method = f"standard error of {resamples} resamples of {num_groups:,} groups"
     intervals = []
@@ -125,43 +126,64 @@ def average_precisions(
     return AveragePrecision(*intervals)
 
 
-def _both(
-    scores: Floats, truth: NDArray[np.bool_], columns: Floats
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Macro and micro average precision of each weighting in columns [M, R]: [R] and [R]."""
-    total, seen = np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
-    for one in np.flatnonzero(truth.any(axis=0)):
-        found = _average_precision(scores[:, one], truth[:, one], columns)
-        total += np.nan_to_num(found)
-        seen += ~np.isnan(found)
-    with np.errstate(invalid="ignore"):
-        macro = total / seen
-    rows = np.repeat(np.arange(len(scores)), scores.shape[1])
-    return macro, _average_precision(scores.ravel(), truth.ravel(), columns, rows)
+class _Ranking:
+    """One list in the order of its scores, to be weighed in any number of ways.
+
+    Args:
+        scores: [N].
+        truth: [N].
+        rows: [N] whose weight counts, of the M weighted rows; None: N of M, in their order.
+    """
+
+    def __init__(
+        self, scores: Floats, truth: NDArray[np.bool_], rows: NDArray[np.int64] | None = None
+    ) -> None:
+        order = np.argsort(-scores, kind="stable")
+        ranked = scores[order]
+        is_last = np.append(ranked[1:] != ranked[:-1], True)
+        ends = np.flatnonzero(is_last)  # of each run of equal scores
+        run = np.cumsum(is_last) - is_last  # the run that a row is in
+        true = np.flatnonzero(truth[order])
+        self._rows = order if rows is None else rows[order]
+        self._true = self._rows[true]
+        self._starts = np.flatnonzero(np.diff(run[true], prepend=-1))
+        self._ends = ends[run[true[self._starts]]]
+
+    def average_precision(self, columns: Floats) -> NDArray[np.float64]:
+        """[R], of weightings in columns [M, R]."""
+        if not len(self._true):
+            return np.full(columns.shape[1], np.nan)
+        # Weight of all rows, and of the true ones, down to the end of each run that holds a true one.
+        down_to = np.cumsum(columns[self._rows], axis=0)[self._ends]
+        gained = np.add.reduceat(columns[self._true], self._starts, axis=0)
+        true_down_to = np.cumsum(gained, axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision = np.where(gained > 0, true_down_to / down_to, 0.0)
+            found: NDArray[np.float64] = (gained * precision).sum(axis=0, dtype=np.float64) / true_down_to[-1]
+        return found
 
 
-def _average_precision(
-    scores: Floats, truth: NDArray[np.bool_], columns: Floats, rows: NDArray[np.int64] | None = None
-) -> NDArray[np.float64]:
-    """[R], of weightings in columns [M, R]; the rows' numbers among the M, where scores repeat them."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    is_last = np.append(ranked[1:] != ranked[:-1], True)
-    ends = np.flatnonzero(is_last)  # of each run of equal scores
-    run = np.cumsum(is_last) - is_last  # the run that a row is in
-    true = np.flatnonzero(truth[order])
-    if not len(true):
-        return np.full(columns.shape[1], np.nan)
-    taken = order if rows is None else rows[order]
-    gained = columns[taken[true]]
-    down_to = np.cumsum(columns[taken], axis=0)[ends[run[true]]]  # weight of all rows to the end of the run
-    starts = np.flatnonzero(np.diff(run[true], prepend=-1))
-    gained = np.add.reduceat(gained, starts, axis=0)
-    true_down_to = np.cumsum(gained, axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(gained > 0, true_down_to / down_to[starts], 0.0)
-        found: NDArray[np.float64] = (gained * precision).sum(axis=0, dtype=np.float64) / true_down_to[-1]
-    return found
+class _Rankings:
+    """One ranking a class, and one of all pairs of row and class: sorted once, weighed often.
+
+    Memory: 17 bytes for each pair, and 8 for each true one.
+    """
+
+    def __init__(self, scores: Floats, truth: NDArray[np.bool_]) -> None:
+        self._classes = [_Ranking(scores[:, one], truth[:, one]) for one in np.flatnonzero(truth.any(axis=0))]
+        rows = np.repeat(np.arange(len(scores)), scores.shape[1])
+        self._pairs = _Ranking(scores.ravel(), truth.ravel(), rows)
+
+    def both(self, columns: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Macro and micro average precision of each weighting in columns [M, R]: [R] and [R]."""
+        total, seen = np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
+        for one in self._classes:
+            found = one.average_precision(columns)
+            total += np.nan_to_num(found)
+            seen += ~np.isnan(found)
+        with np.errstate(invalid="ignore"):
+            macro = total / seen
+        return macro, self._pairs.average_precision(columns)
 
 
 def _check(scores: Floats, truth: NDArray[np.bool_]) -> None:

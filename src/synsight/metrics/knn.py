@@ -58,11 +58,11 @@ def weighted_knn(
     batch = batch if batch is not None else max(1, min(_MOST_ROWS, _MOST_CELLS // len(train_features)))
     if not temperature > 0 or batch < 1:
         raise ConfigError(f"temperature and batch must be > 0; got {temperature!r} and {batch!r}.")
-    train, test = unit_rows(train_features), unit_rows(test_features)
+    train = unit_rows(train_features)
     labels = np.asarray(train_labels, dtype=np.int64)
-    votes = np.empty((len(test), num_classes), dtype=np.float32)
-    for start in range(0, len(test), batch):
-        similarities = test[start : start + batch] @ train.T  # [batch, N]
+    votes = np.empty((len(test_features), num_classes), dtype=np.float32)
+    for start in range(0, len(test_features), batch):
+        similarities = unit_rows(test_features[start : start + batch]) @ train.T  # [batch, N]
         votes[start : start + batch] = _votes(
             similarities, labels, num_classes=num_classes, k=k, temperature=temperature
         )

@@ -10,7 +10,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from synsight.errors import ShapeError
 from synsight.metrics.arrays import Floats, Integers, check_features, check_finite
-from synsight.metrics.softmax_regression import COARSE, TOLERANCE, SoftmaxRegression, softmax_path
+from synsight.metrics.softmax_regression import (
+    COARSE,
+    TOLERANCE,
+    SoftmaxRegression,
+    mean_and_deviation,
+    softmax_path,
+)
 
 C_GRID = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-10, 5))
 """Inverse strengths of the L2 penalty that are tried: 1e-5 to 1e2, two a decade."""
@@ -178,11 +184,10 @@ def _path(
     tolerance: float = TOLERANCE,
 ) -> Iterator[LinearProbe]:
     """One fitted probe for each C, each starting from the one before."""
-    mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = features.std(axis=0, dtype=np.float64).astype(np.float32)
+    mean, deviation = (one.astype(np.float32) for one in mean_and_deviation(features))
     scale = np.where(deviation > 0, deviation, np.float32(1))
-    inputs = _standardised(features, mean, scale)
-    for regression in softmax_path(inputs, labels, grid=grid, tolerance=tolerance):
+    regressions = softmax_path(_standardised(features, mean, scale), labels, grid=grid, tolerance=tolerance)
+    for regression in regressions:
         yield LinearProbe(mean, scale, regression, num_classes)
 
 
@@ -202,7 +207,8 @@ def _quality(probe: LinearProbe, features: Floats, labels: Integers) -> Quality:
 
 
 def _standardised(features: Floats, mean: Floats, scale: Floats) -> NDArray[np.float32]:
-    standardised: NDArray[np.float32] = ((features - mean) / scale).astype(np.float32)
+    standardised: NDArray[np.float32] = (features - mean).astype(np.float32, copy=False)
+    standardised /= scale
     return standardised
 
 

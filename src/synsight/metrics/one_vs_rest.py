@@ -16,7 +16,7 @@ from synsight.errors import ShapeError
 from synsight.metrics.arrays import Floats, check_finite
 from synsight.metrics.average_precision import mean_average_precision
 from synsight.metrics.linear_probe import FEW_C_GRID
-from synsight.metrics.softmax_regression import principal_axes
+from synsight.metrics.softmax_regression import along_axes, mean_and_deviation, principal_axes
 
 _TOLERANCE, _COARSE = 3e-5, 1e-2
 """Share of a class' objective: it has converged when a whole step lowers it by less; the coarse one shows
@@ -108,13 +108,10 @@ def one_vs_rest_path(
             f"truth must be [rows, classes], each class true of some rows and not of others; got "
             f"{truth.shape} for features {features.shape}; leave out classes that do not vary."
         )
-    mean = features.mean(axis=0, dtype=np.float64)
-    deviation = features.std(axis=0, dtype=np.float64)
+    mean, deviation = mean_and_deviation(features)
     scale = np.where(deviation > 0, deviation, 1.0)
-    standardised = (features - mean) / scale
-    axes, spread = principal_axes(standardised)
-    inputs = (standardised @ axes).astype(np.float32)
-    problem = _Problem(inputs, truth, spread)
+    axes, spread = principal_axes(features, mean, scale)
+    problem = _Problem(along_axes(features, axes, mean, scale), truth, spread)
     start = np.zeros((truth.shape[1], len(spread) + 1))
     start[:, -1] = logit(truth.mean(axis=0))
     for c in grid:
@@ -124,12 +121,14 @@ def one_vs_rest_path(
 
 
 class _Problem:
-    """The same rows for a whole path; parameters are [C, R + 1] in principal axes, the bias last."""
+    """The same rows for a whole path; inputs are [N, R + 1] and parameters [C, R + 1] in principal axes, the
+    bias last.
+    """
 
     def __init__(
         self, inputs: NDArray[np.float32], truth: NDArray[np.bool_], spread: NDArray[np.float64]
     ) -> None:
-        self.inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
+        self.inputs = inputs
         self.targets = truth.astype(np.float32)
         self.squares = np.append(spread, len(inputs)).astype(np.float32)
 

@@ -37,6 +37,8 @@ _ROUNDING = 1e-6
 """Of the objective, in single precision; no line search can see less."""
 _ARMIJO, _LEAST_SIZE = 1e-4, 1e-3
 """Share of the promised gain that a step must bring, and the part of a step that is tried last."""
+_CELLS = 4_000_000
+"""Numbers held in double precision at once."""
 _RANK = 1e-10
 """Axes whose share of the largest one's variance is smaller hold rounding noise."""
 
@@ -58,7 +60,9 @@ class SoftmaxRegression:
 
     def probabilities(self, features: Floats) -> NDArray[np.float32]:
         """[M, K] of features [M, D]."""
-        scores = features.astype(np.float32) @ self.weight.T.astype(np.float32) + self.bias.astype(np.float32)
+        scores = features.astype(np.float32, copy=False) @ self.weight.T.astype(
+            np.float32
+        ) + self.bias.astype(np.float32)
         found: NDArray[np.float32] = softmax(scores, axis=1)
         return found
 
@@ -78,6 +82,7 @@ def softmax_path(
         tolerance: When a fit has converged; see `TOLERANCE`.
     """
     problem = _Problem(features, labels)
+    del features  # the problem has them in its own axes, and a path may take long
     passed: list[tuple[float, NDArray[np.float64]]] = []
     for c in grid:
         found, converged = problem.solve(c, _starts(passed, c), tolerance)
@@ -105,12 +110,10 @@ class _Problem:
         classes, self.targets = np.unique(labels, return_inverse=True)
         self.classes: NDArray[np.int64] = classes.astype(np.int64)
         self.centre = features.mean(axis=0, dtype=np.float64)
-        centred = features.astype(np.float64) - self.centre
-        self.axes, spread = principal_axes(centred)
-        self.inputs = np.ones((len(centred), len(spread) + 1), np.float32)
-        self.inputs[:, :-1] = centred @ self.axes
-        self.squares = np.append(spread, len(centred)).astype(np.float32)
-        self.count, self.range = len(self.classes), np.arange(len(centred))
+        self.axes, spread = principal_axes(features, self.centre)
+        self.inputs = along_axes(features, self.axes, self.centre)
+        self.squares = np.append(spread, len(features)).astype(np.float32)
+        self.count, self.range = len(self.classes), np.arange(len(features))
 
     def solve(
         self, c: float, starts: Sequence[NDArray[np.float64]], tolerance: float
@@ -206,12 +209,57 @@ class _Point:
     """[N, K] of the classes for each row."""
 
 
-def principal_axes(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Axes [D, R] along which rows [N, D] vary, and the sum of squares along each."""
-    if len(centred) >= centred.shape[1]:
-        spread, axes = np.linalg.eigh(centred.T @ centred)
+def principal_axes(
+    features: Floats, centre: NDArray[np.float64], scale: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Axes [D, R] along which rows [N, D] vary, and the sum of squares along each.
+
+    Rows are taken less the centre, and over the scale where there is one, in double precision and a block at
+    a time: no copy of all of them is made where there are more rows than dimensions.
+    """
+    blocks = (block for _, block in _blocks(features, centre, scale))
+    if len(features) >= features.shape[1]:
+        products = np.zeros((features.shape[1], features.shape[1]))
+        for block in blocks:
+            products += block.T @ block
+        spread, axes = np.linalg.eigh(products)
     else:
+        centred = np.concatenate(list(blocks))
         spread, left = np.linalg.eigh(centred @ centred.T)
         axes = centred.T @ (left / np.sqrt(np.maximum(spread, np.finfo(float).tiny)))
     kept = spread > _RANK * max(spread[-1], np.finfo(float).tiny)
     return axes[:, kept], spread[kept]
+
+
+def along_axes(
+    features: Floats,
+    axes: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    scale: NDArray[np.float64] | None = None,
+) -> NDArray[np.float32]:
+    """The rows in these axes with a one behind them, for the bias: [N, R + 1]."""
+    inputs = np.ones((len(features), axes.shape[1] + 1), np.float32)
+    for rows, block in _blocks(features, centre, scale):
+        inputs[rows, :-1] = block @ axes
+    return inputs
+
+
+def mean_and_deviation(features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each column [D], in double precision, without a copy of all rows."""
+    mean: NDArray[np.float64] = features.mean(axis=0, dtype=np.float64)
+    squares = sum(np.square(block).sum(axis=0) for _, block in _blocks(features, mean, None))
+    return mean, np.sqrt(squares / len(features))
+
+
+def _blocks(
+    features: Floats, centre: NDArray[np.float64], scale: NDArray[np.float64] | None
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Which rows, and these in double precision."""
+    at_once = max(1, _CELLS // features.shape[1])
+    for start in range(0, len(features), at_once):
+        rows = slice(start, start + at_once)
+        block = features[rows].astype(np.float64)
+        block -= centre
+        if scale is not None:
+            block /= scale
+        yield rows, block

@@ -264,8 +264,7 @@ def _chance(axes: Axes, decision: Decision, case: Case, locale: Locale) -> None:
         xytext=(-2, 3),
         textcoords="offset points",
         ha="right",
-        fontsize=8.5,
-        alpha=0.75,
+        fontsize=8.5,  # without alpha: weasyprint leaves out letters that one can see through
     )
 
 

@@ -312,11 +312,11 @@ def _assumed(one: Assumption, currency: str, locale: Locale) -> str:
     except ValueError:
         return shortened(locale.words.get(f"text.{one.text}", one.text), most=200)
     text = ("～" if locale.name == "ja" else " to ").join(dict.fromkeys((parts[0], parts[-1])))
-    if not one.unit:
-        return text
-    is_yen = locale.name == "ja" and currency == "JPY"
-    unit = locale.named("per", one.unit).format(currency="円" if is_yen else shortened(currency, most=8))
-    return f"{text}{unit}" if unit[:1] > "\u2e80" else f"{text} {unit}"
+    if one.unit:
+        is_yen = locale.name == "ja" and currency == "JPY"
+        unit = locale.named("per", one.unit).format(currency="円" if is_yen else shortened(currency, most=8))
+        text = f"{text}{unit}" if unit[:1] > "\u2e80" else f"{text} {unit}"
+    return locale.say("most_likely", range=text, peak=parts[1]) if len(parts) == 3 else text
 
 
 def _source(one: Assumption, locale: Locale) -> str:

@@ -4,6 +4,7 @@ The words stand in `wording/LOCALE.json`, one template a key; every locale has t
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,10 +179,19 @@ def _few_digits(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def _two_digits(value: float) -> str:
+    """At least two significant digits, as 31.0, 0.40 and 0.0051, so that no rare error reads as none."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 0.1:
+        return _rounded(value, 1 if abs(value) >= 10 else 2)
+    return _rounded(value, 1 - math.floor(math.log10(abs(value))))
+
+
 COUNT = Kind(lambda value: _rounded(value, 0), {}, never="labels.never")
 LABELS = Kind(COUNT.bare, {"en": ("{} label", "{} labels"), "ja": ("{}枚", "{}枚")}, never="labels.never")
 SHARE = Kind(lambda value: f"{_rounded(100 * value, 1)}%", {})
-SMALL_SHARE = Kind(lambda value: f"{_few_digits(100 * value)}%", {})
+SMALL_SHARE = Kind(lambda value: f"{_two_digits(100 * value)}%", {})
 POINTS = Kind(
     lambda value: _signed_number(100 * value, 1),
     {"en": ("{} points", "{} points"), "ja": ("{}ポイント", "{}ポイント")},

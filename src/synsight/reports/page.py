@@ -16,6 +16,7 @@ from markupsafe import Markup
 from synsight.files import write_text
 from synsight.records import Example, Gate, IngestSummary, Result, RunSummary, Version, WordsSummary
 from synsight.reports import figures
+from synsight.reports.copy_records import CopyFacts
 from synsight.reports.monitors import monitors_chart
 from synsight.reports.summary import CHANCE, difference_table, differences, result_table, verdict
 from synsight.reports.text import sentence, shortened, visible
@@ -40,6 +41,7 @@ class ReportPage:
     ingest: IngestSummary | None = None
     words: WordsSummary | None = None
     examples: Sequence[Example] = ()
+    copies: CopyFacts | None = None
     gates: Sequence[Gate] = ()
     versions: Sequence[Version] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -68,7 +68,9 @@ def question_table(results: Sequence[Result]) -> Table:
     for title in ("", "chance", *(shortened(model, most=NAME_LENGTH) for model in models)):
         drawn.add_column(Text(title), overflow="fold")
     lines = [(table, number) for table in tables for number in range(len(table.columns))]
-    lines.sort(key=lambda line: tasks.index(line[0].columns[line[1]].task))
+    # Training from scratch stands in the column of the probe, which nobody may have been asked by: last.
+    places = {task: place for place, task in enumerate(tasks)}
+    lines.sort(key=lambda line: places.get(line[0].columns[line[1]].task, len(places)))
     for table, number in lines:
         cells = {row.model: row.cells[number] for row in table.rows}
         chance = table.chance[number]
