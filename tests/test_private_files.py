@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from synsight import files
-from synsight.curation.endpoint import EndpointCaptioner
+from synsight.curation.repair.endpoint import EndpointCaptioner
 from synsight.data.catalog import Catalog, Commit
 from synsight.errors import ModelError, StorageError
 from synsight.files import private_folder, write_secret
+from synsight.manifest import check_manifest, write_manifest
 from synsight.models import Model, ModelConfig, build_backbone, embedding_dim
-from synsight.models.manifest import check_manifest, write_manifest
 from synsight.workflow.cards import card
 
 CANARY = "canary-4f1d9a7c2e5b8036"

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synsight.curation.audit import audit
-    from synsight.curation.repair import repair
+    from synsight.curation.audit.auditing import audit
+    from synsight.curation.repair.repairing import repair
     from synsight.data.catalog import Catalog
     from synsight.data.ingestion import ingest
     from synsight.data.samples import sample
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Catalog": "synsight.data.catalog",
     "adapt": "synsight.workflow.adapting",
-    "audit": "synsight.curation.audit",
+    "audit": "synsight.curation.audit.auditing",
     "card": "synsight.workflow.cards",
     "compare": "synsight.workflow",
     "distill": "synsight.finetuning.distillation",
@@ -47,7 +47,7 @@ _HOMES = {
     "monitor": "synsight.workflow.watching",
     "pilot": "synsight.workflow",
     "pretrain": "synsight.recipes",
-    "repair": "synsight.curation.repair",
+    "repair": "synsight.curation.repair.repairing",
     "sample": "synsight.data.samples",
     "serve": "synsight.deployment.serving",
     "slices": "synsight.deployment.slices",

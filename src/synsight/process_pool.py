@@ -16,15 +16,9 @@ from os import cpu_count
 
 from synsight.between_processes import packed, unpacked
 from synsight.errors import ConfigError, DataError, SynsightError
-from synsight.stages import (
-    Chunk,
-    JobRunner,
-    Result,
-    Results,
-    Stage,
-    bare_error,
-    work,
-)
+from synsight.stages import Chunk, Stage
+from synsight.stages.job import JobRunner, Results
+from synsight.stages.work import Result, bare_error, work
 
 _stage: Stage | None = None
 """In a worker: what it was started for."""

@@ -1,7 +1,7 @@
 """Stages on a Ray cluster: chunks are rows of a Ray Data set, and the stage is mapped over them.
 
 What must be right stays with the process that was called: it lists the chunks, takes the results in their
-order, writes, acknowledges and commits, as the embedded runner does (`stages.run_job`). The cluster reads
+order, writes, acknowledges and commits, as the embedded runner does (`stages.job`). The cluster reads
 and computes. Ray Data bounds what waits in its object store, and does again what was on a worker that died;
 a chunk's work is a pure function, so that once and twice are alike.
 """
@@ -20,15 +20,9 @@ import pyarrow as pa
 from synsight.between_processes import packed, unpacked
 from synsight.errors import ConfigError, DataError, SynsightError
 from synsight.ray_cluster import connect, import_ray
-from synsight.stages import (
-    Chunk,
-    JobRunner,
-    Result,
-    Results,
-    Stage,
-    bare_error,
-    work,
-)
+from synsight.stages import Chunk, Stage
+from synsight.stages.job import JobRunner, Results
+from synsight.stages.work import Result, bare_error, work
 
 CHUNKS_AT_ONCE = 2_048
 """Most chunks of one data set: some seconds of a large cluster, and little memory to list them."""

@@ -21,7 +21,15 @@ def test_processes_find_the_words_that_threads_find(run_json, own):
 
 
 @pytest.mark.parametrize(
-    "verb", [["ingest", "x", "--out"], ["words"], ["audit", "--out", "audit"], ["repair"]], ids=lambda v: v[0]
+    "verb",
+    [
+        ["ingest", "x", "--out"],
+        ["words"],
+        ["audit", "--out", "audit"],
+        ["repair"],
+        ["embed", "random:resnet10t"],
+    ],
+    ids=lambda v: v[0],
 )
 def test_a_misspelt_runner_and_an_address_without_a_cluster_are_wrong_usage(run, verb, tmp_path):
     code, _, err = run(*verb, tmp_path / "cat", "--runner", "rai")
