@@ -12,7 +12,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from synsight.adaptation.base import FeatureEstimator, FitError, LabelledRows
 from synsight.adaptation.preparation import apply_layers, block_widths, preparation_layers
 from synsight.errors import ConfigError, DataError
-from synsight.models.feature_head import FeatureHead, Linear
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import Linear
 
 
 class Means(FeatureEstimator):

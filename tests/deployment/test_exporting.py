@@ -22,7 +22,8 @@ from synsight.deployment import parity
 from synsight.deployment.export import export
 from synsight.errors import ModelError, UsageError
 from synsight.models import load
-from synsight.models.feature_head import FeatureHead, Linear, Scale, Standardise
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import Linear, Scale, Standardise
 
 PICTURES = [picture(number) for number in range(5)]
 LABELS = ["animals-nature", "flags", "food-drink"]

@@ -10,10 +10,10 @@ from models.small_models import picture, small_model
 from synsight.deployment.onnx_graphs import write_encoder, write_head, write_whole
 from synsight.errors import ModelError
 from synsight.models import Model
-from synsight.models.feature_head import (
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import (
     Affinity,
     Blocks,
-    FeatureHead,
     Gated,
     Linear,
     Log,

@@ -10,7 +10,8 @@ from models.small_models import encoded, picture, small_model, vocabulary
 from synsight.data.catalog import Catalog, Commit
 from synsight.language.vocabulary import DIGEST_FIELD, archived_path
 from synsight.models import Model
-from synsight.models.feature_head import FeatureHead, Linear, Normalise, Relu, Standardise
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import Linear, Normalise, Relu, Standardise
 
 LABELS = ["red", "green", "blue"]
 

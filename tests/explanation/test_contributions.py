@@ -8,7 +8,8 @@ from models.small_models import picture
 from synsight.explanation.affine import in_features, in_words
 from synsight.explanation.contributions import direction, from_words, in_span, sparse_words
 from synsight.explanation.explainer import Explainer
-from synsight.models.feature_head import FeatureHead, Linear, Relu, Scale, Standardise, Sum
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import Linear, Relu, Scale, Standardise, Sum
 
 
 def looked_at(model, number=0):

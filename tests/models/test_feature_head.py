@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from synsight.errors import ModelError
 from synsight.models import load
-from synsight.models.feature_head import (
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import (
     Affinity,
     Blocks,
-    FeatureHead,
     Gated,
     Linear,
     Log,

@@ -26,7 +26,7 @@ from synsight.adaptation.trials import Budget, Trial
 from synsight.adaptation.tuning import folds
 from synsight.errors import ConfigError, near_names
 from synsight.metrics.linear_probe import FOLDS
-from synsight.models.feature_head import Layer, Scale, Sequence_, Sum
+from synsight.models.head_layers import Layer, Scale, Sequence_, Sum
 
 CANDIDATES: Mapping[str, type[FeatureEstimator]] = {
     "prototypes": NearestMean,

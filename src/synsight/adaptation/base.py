@@ -34,7 +34,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 from synsight.adaptation.preparation import Preparation, apply_layers, block_widths, preparation_layers
 from synsight.errors import ConfigError, DataError
-from synsight.models.feature_head import FeatureHead, Layer
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import Layer
 
 Missing = Literal["error", "mean"]
 """NaN or infinity in the features: refuse them, or take the training rows' mean of the column instead."""

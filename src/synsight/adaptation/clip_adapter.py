@@ -16,7 +16,7 @@ from synsight.adaptation.class_vectors import ClassVectors, unit_class_vectors
 from synsight.adaptation.preparation import Preparation
 from synsight.adaptation.tuning import Quality, TunedEstimator, folds, log_softmax_or_sigmoid, quality
 from synsight.errors import ConfigError
-from synsight.models.feature_head import Layer, Linear, Relu, Scale, Sequence_, Sum
+from synsight.models.head_layers import Layer, Linear, Relu, Scale, Sequence_, Sum
 
 LOGIT_SCALE = 100.0
 RATIOS = (0.2, 0.4, 0.6, 0.8)

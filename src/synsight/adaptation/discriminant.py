@@ -16,7 +16,7 @@ from synsight.adaptation.base import ClassWeight, LabelledRows, Missing
 from synsight.adaptation.preparation import Preparation
 from synsight.adaptation.tuning import TunedEstimator
 from synsight.errors import ConfigError
-from synsight.models.feature_head import Layer, Linear, Standardise
+from synsight.models.head_layers import Layer, Linear, Standardise
 
 Covariance = Literal["pooled", "by-class"]
 _RIDGE = 1e-6

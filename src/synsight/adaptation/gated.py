@@ -19,7 +19,7 @@ from synsight.adaptation.preparation import Preparation
 from synsight.adaptation.tuning import LEAST_CHANCE
 from synsight.errors import ConfigError
 from synsight.metrics.linear_probe import FOLDS
-from synsight.models.feature_head import Gated, Layer, Linear, Scale
+from synsight.models.head_layers import Gated, Layer, Linear, Scale
 
 MOST_STEPS = 100
 """Of L-BFGS."""

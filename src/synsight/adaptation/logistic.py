@@ -27,7 +27,7 @@ from synsight.errors import ConfigError
 from synsight.metrics.linear_probe import C_GRID, DEFAULT_C, FEW_C_GRID, FOLDS
 from synsight.metrics.one_vs_rest import one_vs_rest_path
 from synsight.metrics.softmax_regression import COARSE, softmax_path
-from synsight.models.feature_head import Layer, Linear
+from synsight.models.head_layers import Layer, Linear
 
 _PATIENCE = 2
 """Decades of C without a better likelihood, which is smooth in C and has one maximum; the accuracy jumps."""

@@ -17,7 +17,7 @@ from synsight.adaptation.class_vectors import ClassVectors, unit_class_vectors
 from synsight.adaptation.preparation import Preparation
 from synsight.adaptation.tuning import Quality, TunedEstimator, log_softmax_or_sigmoid, quality
 from synsight.errors import ConfigError
-from synsight.models.feature_head import Layer, Linear
+from synsight.models.head_layers import Layer, Linear
 
 MOMENTUM = 0.9
 ALPHA_EVERY = 10

@@ -16,7 +16,7 @@ from synsight.adaptation.tuning import LEAST_CHANCE, TunedEstimator, log_softmax
 from synsight.errors import ConfigError
 from synsight.metrics.arrays import unit_rows
 from synsight.metrics.knn import neighbour_count
-from synsight.models.feature_head import Layer, Linear, Log, Nearest, Normalise, Scale, Sequence_, Sum
+from synsight.models.head_layers import Layer, Linear, Log, Nearest, Normalise, Scale, Sequence_, Sum
 
 MOST_NEIGHBOURS = 20
 DEFAULT_TEMPERATURE = 0.1

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from synsight.errors import ConfigError, near_names
-from synsight.models.feature_head import Blocks, Layer, Normalise, Sequence_, Standardise
+from synsight.models.head_layers import Blocks, Layer, Normalise, Sequence_, Standardise
 
 Preparation = Literal["none", "unit", "standardise", "centred-unit"]
 """`unit`: rows of length 1. `standardise`: columns of mean 0 and deviation 1 over the training rows.

@@ -27,7 +27,7 @@ from synsight.adaptation.projector_settings import (
 from synsight.adaptation.projector_training import Projector, train_projector
 from synsight.adaptation.tuning import TunedEstimator
 from synsight.errors import UsageError, near_names
-from synsight.models.feature_head import Layer, Linear, Scale
+from synsight.models.head_layers import Layer, Linear, Scale
 from synsight.objectives.pairwise_bce import Likeness
 
 

@@ -18,7 +18,7 @@ from synsight.adaptation.balanced_batches import balanced_batches, shuffled_batc
 from synsight.adaptation.base import LabelledRows
 from synsight.adaptation.projector_settings import ProjectorSettings
 from synsight.errors import TrainingError
-from synsight.models.feature_head import Blocks, Layer, Linear, Relu, Sequence_, Sum
+from synsight.models.head_layers import Blocks, Layer, Linear, Relu, Sequence_, Sum
 from synsight.objectives import (
     pairwise_bce,
     same_class,

@@ -26,7 +26,7 @@ from synsight.adaptation.tuning import (
 from synsight.errors import ConfigError
 from synsight.metrics.arrays import unit_rows
 from synsight.metrics.linear_probe import FOLDS
-from synsight.models.feature_head import Affinity, Layer, Linear, Normalise, Scale, Sequence_, Sum
+from synsight.models.head_layers import Affinity, Layer, Linear, Normalise, Scale, Sequence_, Sum
 
 LOGIT_SCALE = 100.0
 """CLIP's largest, which the authors use."""

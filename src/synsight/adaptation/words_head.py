@@ -25,7 +25,7 @@ from torch import nn
 from synsight.adaptation.base import ClassWeight, FeatureEstimator, LabelledRows, Missing
 from synsight.adaptation.sparse_regression import SparseRegression
 from synsight.errors import ConfigError, ShapeError
-from synsight.models.feature_head import Layer, Linear, Standardise
+from synsight.models.head_layers import Layer, Linear, Standardise
 
 
 class WordsHead(FeatureEstimator):

@@ -17,7 +17,7 @@ from synsight.deployment.parity import Outputs, Run
 from synsight.deployment.standalone import model_torch
 from synsight.deployment.timm_export import resnet_stem, timm_arguments, timm_name
 from synsight.models.feature_head import FeatureHead
-from synsight.models.feature_head import Linear as LinearLayer
+from synsight.models.head_layers import Linear as LinearLayer
 from synsight.models.saved import Model
 from synsight.models.weights import save_weights
 

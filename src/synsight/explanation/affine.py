@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from synsight.models.feature_head import Blocks, FeatureHead, Linear, Scale, Sequence_, Standardise, Sum
+from synsight.models.feature_head import FeatureHead
+from synsight.models.head_layers import Blocks, Linear, Scale, Sequence_, Standardise, Sum
 from synsight.models.saved import Model
 
 _ROWS_AT_ONCE = 1024
