@@ -14,7 +14,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     One for all tests of a process, since Ray reads its token once.
     """
-    ray = pytest.importorskip("ray.data", reason="ray is not installed") and __import__("ray")
+    pytest.importorskip("ray.data", reason="ray is not installed")
+    import ray
+
     from synsight.ray_data import RayRunner
 
     with pytest.MonkeyPatch.context() as patch:

@@ -85,12 +85,13 @@ class Distill(Method):
         self.to_teacher = nn.Linear(embedding_dim, of.embedding_dim, bias=False)
         self.word_head = None
         if teacher.word_head is not None:
-            self.word_head = _head_like(
-                teacher.word_head, embedding_dim, classes=teacher.word_head.out_features
-            )
+            self.word_head = linear_head(embedding_dim, teacher.word_head.out_features)
+            _begin_with_bias(self.word_head, teacher.word_head)
         self.label_head = None
         if of.head == "labels":
-            self.label_head = _head_like(teacher.head, embedding_dim, classes=of.classes)
+            self.label_head = linear_head(embedding_dim, of.classes)
+            if of.label_scores == "sigmoid":
+                _begin_with_bias(self.label_head, teacher.head)
 
     @property
     def teacher(self) -> Model:
@@ -198,17 +199,16 @@ def student_model(
     )
 
 
-def _head_like(head: nn.Module | None, embedding_dim: int, *, classes: int) -> nn.Linear:
-    """A head that begins with the teacher's bias, if the teacher's is linear.
+def _begin_with_bias(head: nn.Linear, of: nn.Module | None) -> None:
+    """Let a head of sigmoids begin with the teacher's bias, if the teacher's is linear.
 
     From zero it would expect every second of thousands of words: the divergence begins tens of times as high,
-    and clipped gradients go into the bias before the features are heard (figures: docs/distill.md).
+    and clipped gradients go into the bias before the features are heard (figures: docs/distill.md). A softmax
+    begins even, which is no such error, and the bias alone may be a large one: it answers the mean feature.
     """
-    begun = linear_head(embedding_dim, classes)
-    if isinstance(head, nn.Linear):
+    if isinstance(of, nn.Linear):
         with torch.no_grad():
-            begun.bias.copy_(head.bias)
-    return begun
+            head.bias.copy_(of.bias)
 
 
 def _rows_of_both(student: Model, teacher: Model) -> TrainedRows | None:
