@@ -205,6 +205,8 @@ def open_session(path: Path, *, threads: int | None = None) -> Any:
     onnxruntime = import_onnxruntime(purpose="running an exported model")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # its warnings speak of graph optimisations
+    # Threads that wait by spinning take the processor from those that decode (benchmarks/serving.py).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
