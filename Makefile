@@ -35,7 +35,7 @@ docs:
 
 # A file's tests stay in one process, since they share what they trained; one thread each, since all cores are busy.
 unit:
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 6 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 6 --dist loadfile --no-loadscope-reorder
 
 # Torture runs and long experiments: hours, not minutes.
 slow: setup

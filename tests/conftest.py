@@ -7,6 +7,19 @@ from typing import Any
 
 import pytest
 
+MINUTES_EACH = (
+    "training/test_processes.py",
+    "training/test_sharding.py",
+    "workflow/test_pilot.py",
+    "docs/test_commands.py",
+)
+"""Few tests that take long: begun last, one of them would run on alone when all others are over."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; all else in the usual order."""
+    items.sort(key=lambda item: not str(item.path.as_posix()).endswith(MINUTES_EACH))
+
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
