@@ -4,6 +4,7 @@ Letters: S side of the input in pixels, D dimensions, V words, C classes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +64,8 @@ def look(model: Model, image: Image.Image | bytes) -> SeenImage:
     Raises:
         ImageError: Bytes that are no image.
     """
-    images: list[bytes] | list[Image.Image] = [image] if isinstance(image, bytes) else [image]  # noqa: RUF034
-    pixels = model.pixels(images)[0]
+    alike: Any = [image]  # one image is a list of one kind, which its type does not say
+    pixels = model.pixels(alike)[0]
     row = model.features(pixels[None])
     logits = model.word_logits(row)[0].double().cpu().numpy() if has_words(model) else None
     scores = probabilities = None

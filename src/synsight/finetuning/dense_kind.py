@@ -6,7 +6,7 @@ What is trained, how it learns and how it is judged is a `DenseKind`'s own; ther
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from synsight.evaluation.judged import LabelFreeTask, Subject
 from synsight.evaluation.scoring import Scored
 from synsight.finetuning.dense_config import DenseConfig
-from synsight.finetuning.dense_data import AnnotatedImages, Picture
+from synsight.finetuning.dense_data import AnnotatedImages, Picture, shown
 from synsight.finetuning.dense_run import DenseNetwork, default_device, seeded, train_dense
 from synsight.finetuning.dense_saved import Kept, is_kept, keep, read_kept
 from synsight.finetuning.dense_task import (
@@ -35,6 +35,7 @@ from synsight.finetuning.dense_task import (
 from synsight.finetuning.feature_pyramid import EncoderMaps
 from synsight.metrics import Interval
 from synsight.models import Model, load
+from synsight.models.preparing import Images
 from synsight.records import Result
 from synsight.training import override
 
@@ -225,3 +226,23 @@ def _retold(scored: Scored, told: Mapping[str, Any], *, seconds: float = 0.0) ->
         for one in scored.results
     ]
     return Scored(results, scored.predictions)
+
+
+class TrainedNetwork:
+    """A network that an evaluation trained, to be asked again.
+
+    Attributes:
+        classes: C names.
+        config: How it was trained.
+    """
+
+    def __init__(self, kind: "DenseKind[Any]", folder: str | Path) -> None:
+        found = load_network(kind, Path(folder))
+        self.classes, self.config = found.kept.classes, found.kept.config
+        self._model, self._network = found.model, found.built.network
+
+    def _shown(self, images: Images) -> Iterator[tuple[Tensor, Picture]]:
+        """Each image as the network sees it, [1, 3, S, S] where the network is."""
+        device = next(self._network.parameters()).device
+        for picture in shown(images, self.config.image_size):
+            yield pixels_of([picture], self._model).to(device), picture

@@ -15,10 +15,10 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from synsight.finetuning.coco_scores import CocoScores, Detections, import_coco_eval
-from synsight.finetuning.dense_data import AnnotatedImages, Picture, detection_target, shown
-from synsight.finetuning.dense_kind import Built, DenseKind, Judgement, load_network
+from synsight.finetuning.dense_data import AnnotatedImages, Picture, detection_target
+from synsight.finetuning.dense_kind import Built, DenseKind, Judgement, TrainedNetwork
 from synsight.finetuning.dense_run import autocast
-from synsight.finetuning.dense_task import encoder_at, pixels_of
+from synsight.finetuning.dense_task import encoder_at
 from synsight.finetuning.detectors import DetectionConfig, build_detector
 from synsight.finetuning.feature_pyramid import EncoderMaps
 from synsight.metrics import Interval
@@ -128,12 +128,8 @@ def detect(
     return DETECTION.asked_from_python(model, data=data, out=out, name=name, seed=seed, overrides=overrides)
 
 
-class Detector:
+class Detector(TrainedNetwork):
     """A detector that an evaluation trained.
-
-    Attributes:
-        classes: C names.
-        config: How it was trained.
 
     Args:
         folder: `OUT/runs/.../model`, which the records call `details["trained_model"]`.
@@ -143,9 +139,7 @@ class Detector:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        found = load_network(DETECTION, Path(folder))
-        self.classes, self.config = found.kept.classes, found.kept.config
-        self._model, self._network = found.model, found.built.network
+        super().__init__(DETECTION, folder)
 
     def detect(self, images: Images) -> list[Detections]:
         """What is in each image, likeliest first: boxes and masks in its own pixels, labels as places in
@@ -154,12 +148,10 @@ class Detector:
         Raises:
             ImageError: Bytes that are no image.
         """
-        found = []
-        for picture in shown(images, self.config.image_size):
-            pixels = pixels_of([picture], self._model).to(next(self._network.parameters()).device)
-            with torch.inference_mode():
-                found.append(placed(self._network(list(pixels))[0], picture))
-        return found
+        with torch.inference_mode():
+            return [
+                placed(self._network(list(pixels))[0], picture) for pixels, picture in self._shown(images)
+            ]
 
 
 def load_detector(folder: str | Path) -> Detector:

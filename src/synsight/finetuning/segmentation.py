@@ -15,10 +15,10 @@ from torch import Tensor
 
 from synsight.data.instances import IGNORED, class_map
 from synsight.errors import DataError
-from synsight.finetuning.dense_data import AnnotatedImages, Picture, segmentation_target, shown
-from synsight.finetuning.dense_kind import Built, DenseKind, Judgement, load_network
+from synsight.finetuning.dense_data import AnnotatedImages, Picture, segmentation_target
+from synsight.finetuning.dense_kind import Built, DenseKind, Judgement, TrainedNetwork
 from synsight.finetuning.dense_run import autocast
-from synsight.finetuning.dense_task import need_masks, pixels_of
+from synsight.finetuning.dense_task import need_masks
 from synsight.finetuning.image_intervals import image_interval
 from synsight.finetuning.segmenters import SegmentationConfig, Segmenter, dilated_maps
 from synsight.metrics import Interval
@@ -144,12 +144,8 @@ def segment(
     )
 
 
-class TrainedSegmenter:
-    """A segmenter that an evaluation trained.
-
-    Attributes:
-        classes: C names; pixels of class c are c + 1, the background is 0.
-        config: How it was trained.
+class TrainedSegmenter(TrainedNetwork):
+    """A segmenter that an evaluation trained; pixels of class c are c + 1, the background is 0.
 
     Args:
         folder: `OUT/runs/.../model`, which the records call `details["trained_model"]`.
@@ -159,9 +155,7 @@ class TrainedSegmenter:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        found = load_network(SEGMENTATION, Path(folder))
-        self.classes, self.config = found.kept.classes, found.kept.config
-        self._model, self._network = found.model, found.built.network
+        super().__init__(SEGMENTATION, folder)
 
     def segment(self, images: Images) -> list[NDArray[np.int64]]:
         """The likeliest class of each pixel of each image, [H, W].
@@ -169,12 +163,11 @@ class TrainedSegmenter:
         Raises:
             ImageError: Bytes that are no image.
         """
-        found = []
-        for picture in shown(images, self.config.image_size):
-            pixels = pixels_of([picture], self._model).to(next(self._network.parameters()).device)
-            with torch.inference_mode():
-                found.append(named_pixels(self._network(pixels)[0].float().cpu(), picture))
-        return found
+        with torch.inference_mode():
+            return [
+                named_pixels(self._network(pixels)[0].float().cpu(), picture)
+                for pixels, picture in self._shown(images)
+            ]
 
 
 def load_segmenter(folder: str | Path) -> TrainedSegmenter:
