@@ -1,8 +1,11 @@
 """The image gate: odd images are kept on purpose, bad ones rejected with the right reason."""
 
 import io
+import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image, ImageFile
 
 from synsight.data.images import ImageLimits, check_image, decode_image, read_header
 from synsight.errors import ImageError
+from synsight.pillow_strictness import cut_images_refused
 
 WHITE, RED = (255, 255, 255), (255, 0, 0)
 
@@ -293,11 +297,51 @@ def test_a_jpeg_shrinks_while_decoding_but_never_below_what_is_asked(shrink_to, 
     assert decode_image(png(), shrink_to=4).size == (48, 32)
 
 
-def test_the_gate_reads_no_setting_that_other_threads_share():
+@pytest.fixture
+def lenient_process(monkeypatch):
+    """A process in which something, a notebook or an import, has told Pillow to make do with half images."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+
+@pytest.mark.usefixtures("lenient_process")
+def test_the_gate_reads_and_leaves_no_setting_that_other_threads_share():
     before = Image.MAX_IMAGE_PIXELS
     decode_image(jpeg())
     assert before == Image.MAX_IMAGE_PIXELS
-    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+    for kind in ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"):
+        assert reason_of(encoded(picture(), kind)[:-100]) == "truncated"
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+@pytest.mark.usefixtures("lenient_process")
+def test_threads_that_decode_together_refuse_cut_images_and_put_the_setting_back():
+    files = [encoded(picture(number, width=160, height=120), "BMP") for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(
+            pool.map(reason_of, [data[: -1000 * (n % 2) or None] for n in range(25) for data in files])
+        )
+    assert found == [["truncated", None][n % 2 == 0] for n in range(25) for _ in files]
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+@pytest.mark.usefixtures("lenient_process")
+def test_a_process_forked_while_a_thread_decodes_can_decode():
+    inside, done = threading.Event(), threading.Event()
+
+    def decode_slowly():
+        with cut_images_refused():
+            inside.set()
+            done.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(decode_slowly)
+        inside.wait()
+        child = os.fork()
+        if not child:
+            lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+            os._exit(0 if lenient and reason_of(encoded(picture(), "BMP")[:-100]) == "truncated" else 1)
+        done.set()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,4 +1,5 @@
 import re
+import subprocess
 import sys
 import time
 import zlib
@@ -215,6 +216,12 @@ def test_the_pdf_brings_its_japanese_letters(tmp_path):
     objects = [zlib.decompress(one) for one in re.findall(rb"stream\n(x.*?)\nendstream", data, re.DOTALL)]
     assert b"Page-Japanese" in b"".join(objects)
     assert b"CreationDate" not in data
+
+
+def test_a_written_pdf_leaves_the_process_as_strict_with_images_as_it_was():
+    told = "from synsight.reports.pdf import why_no_pdf; assert why_no_pdf() is None\n"
+    asked = "from PIL import ImageFile; raise SystemExit(int(ImageFile.LOAD_TRUNCATED_IMAGES))"
+    assert subprocess.run([sys.executable, "-c", told + asked], timeout=120).returncode == 0
 
 
 def test_without_weasyprint_the_page_is_html_only_and_says_why(tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """The gate through which every image comes: header first, limits, then one strict decode.
 
 Nothing of the pixels is read before the header says how many there are. The limits are arguments, not
-Pillow's global setting, so that threads with other limits do not disturb each other. The content decides the
-format, never the file's extension.
+Pillow's global setting, so that threads with other limits do not disturb each other, and what else the
+process has set in Pillow changes no verdict. The content decides the format, never the file's extension.
 """
 
 import io
@@ -26,6 +26,7 @@ from PIL import (
 
 from synsight.data.image_bytes import canvas_size, fault_of, foreign_format_of, format_of
 from synsight.errors import ImageError
+from synsight.pillow_strictness import cut_images_refused
 
 Pixels = NDArray[np.uint8]
 """[H, W, 3] in RGB."""
@@ -154,9 +155,10 @@ def open_admitted(name: str, data: bytes, limits: ImageLimits) -> tuple[ImageHea
 
 @contextmanager
 def decoder_errors(name: str) -> Iterator[None]:
-    """Whatever a decoder of the format raises becomes an ImageError."""
+    """Whatever a decoder of the format raises becomes an ImageError; a missing end always raises."""
     try:
-        yield
+        with cut_images_refused():
+            yield
     except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

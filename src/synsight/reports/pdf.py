@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from synsight.errors import MissingDependency
+from synsight.pillow_strictness import cut_images_refused
 from synsight.reports.page_fonts import latin_faces
 
 PURPOSE = "writing decision.pdf"
@@ -15,7 +16,8 @@ EPOCH = "SOURCE_DATE_EPOCH"
 def why_no_pdf() -> MissingDependency | None:
     """The error that `pdf_of` would raise; None where it works."""
     try:
-        import weasyprint
+        with cut_images_refused():  # which importing it would end for the whole process
+            import weasyprint
     except ImportError:
         return MissingDependency("weasyprint", extra="report", purpose=PURPOSE)
     except OSError:  # the package is there, the system's text library is not
