@@ -16,7 +16,6 @@ from tiny import tiny_config
 
 from synsight import files
 from synsight.data.catalog import Catalog
-from synsight.distributed import TIMEOUT
 from synsight.training import train
 
 SCRIPT = Path(__file__).with_name("one_of_several.py")
@@ -111,6 +110,11 @@ def train_rows(run: Path) -> list[bytes]:
 
 
 def check_kills(catalog: Catalog, tmp_path: Path, *, kills: int, steps: int) -> None:
+    """Kill a worker again and again.
+
+    A process that waited for a dead one, or for a dead attempt, would wait for `one_of_several.PATIENCE`,
+    which is longer than pytest's own.
+    """
     changes = {"steps": steps, "log_every": 1, "optim.ema_decay": 0.9, "checkpoint.every_minutes": 1e-9}
     run_in(2, "simclr", catalog, tmp_path / "whole", changes)
     run, chance = tmp_path / "killed", random.Random(kills)
@@ -119,15 +123,11 @@ def check_kills(catalog: Catalog, tmp_path: Path, *, kills: int, steps: int) -> 
     for mark in marks:
         wait_for(process, run, mark)
         workers = psutil.Process(process.pid).children()
-        killed_at = time.monotonic()
         chance.choice(workers).kill()
-        gone = psutil.wait_procs(workers, timeout=TIMEOUT.total_seconds())[1]
-        assert not gone, "a process waited for a dead one"
-        # Starting takes seconds; a process that waits for a dead attempt takes the time-out more.
+        psutil.wait_procs(workers)
         while process.poll() is None and len(psutil.Process(process.pid).children()) < 2:
             time.sleep(0.01)
-        assert time.monotonic() - killed_at < TIMEOUT.total_seconds()
-    _, errors = process.communicate(timeout=600)
+    _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()[-3000:]
     assert repeatable(run) == repeatable(tmp_path / "whole")
     assert weights_hash(run) == weights_hash(tmp_path / "whole")
@@ -138,6 +138,7 @@ def test_a_run_whose_processes_are_killed_ends_as_one_whose_were_not(catalog: Ca
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_run_whose_processes_are_killed_twenty_times_ends_as_one_whose_were_not(
     catalog: Catalog, tmp_path: Path
 ):

@@ -189,14 +189,14 @@ def test_bodies_that_together_are_too_much_are_refused(quick):
 
 
 @pytest.fixture
-def slow(models):
+def slow(models, tmp_path):
     """A service of two slots whose encoder waits for a sign; and the sign."""
     settings = ServeSettings(
         models={"colours": models / "colours"},
         engine="torch",
         limits=Limits(in_flight=2, request_seconds=1.5),
     )
-    service, sign = open_service(settings), threading.Event()
+    service, sign = open_service(settings, work=tmp_path), threading.Event()
     run = service.engine.run
     service.engine.run = lambda pixels: (sign.wait(20), run(pixels))[1]
     with answering(service) as url:
@@ -261,9 +261,9 @@ def test_limits_out_of_range_are_refused():
         Limits(request_seconds=0)
 
 
-def test_a_defect_is_answered_in_one_sentence_without_its_reason(models):
+def test_a_defect_is_answered_in_one_sentence_without_its_reason(models, tmp_path):
     settings = ServeSettings(models={"colours": models / "colours"}, engine="torch")
-    service = open_service(settings)
+    service = open_service(settings, work=tmp_path)
 
     def fail(pixels):
         raise RuntimeError("/secret/path")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -233,15 +232,13 @@ class Service:
             )
 
 
-def open_service(
-    settings: ServeSettings, *, metrics: Metrics | None = None, work: Path | None = None
-) -> Service:
+def open_service(settings: ServeSettings, *, work: Path, metrics: Metrics | None = None) -> Service:
     """Load what is served.
 
     Args:
         settings: What to serve.
+        work: Folder for ONNX files, shared by workers.
         metrics: What it counts; None: new ones.
-        work: Folder for ONNX files, shared by workers; None: a new one.
 
     Raises:
         ModelError: A model cannot be used, or two have different encoders.
@@ -249,7 +246,6 @@ def open_service(
         ConfigError: An exported model together with what needs the whole model.
     """
     metrics = metrics or Metrics()
-    work = work or Path(mkdtemp(prefix="synsight-serve-"))
     first = next(iter(settings.models.values()))
     if (first / MANIFEST).is_file() and (first / GRAPH).is_file():
         return _open_exported(settings, metrics, work)
