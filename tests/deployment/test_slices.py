@@ -166,6 +166,14 @@ def test_numbers_are_cut_into_quarters_and_few_of_them_are_values(catalog):
     assert sorted(one.value for one in column_parts(catalog, positions, "lot").names) == list("01234567")
 
 
+def test_a_value_is_called_as_it_is_called_as_a_label(tmp_path):
+    columns = {"id": ["a", "b", "c"], "night": [True, False, None]}
+    catalog = catalog_of(tmp_path / "cat", columns, words=False)
+    parts = column_parts(catalog, catalog.positions(), "night")
+    assert sorted(one.value for one in parts.names) == ["False", "True"]
+    assert parts.members.sum() == 2, "no value, no part"
+
+
 def label_model(kinds=("defect", "ok")) -> Model:
     torch.manual_seed(0)
     backbone = build_backbone("test_resnet.r160_in1k", image_size=16, stem="standard")

@@ -2,14 +2,16 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 import torch
 
 from explanation.small_explained import LABELS, linear_model, words_model
 from models.small_models import picture, small_model
+from synsight.data.catalog import Catalog, Commit
 from synsight.errors import CatalogError, DataError, ImageError, ModelError, UsageError
 from synsight.explanation.explain import explain
-from synsight.explanation.explained_rows import catalog_of, rows_of_files
+from synsight.explanation.explained_rows import catalog_of, rows_of_catalog, rows_of_files
 
 
 @pytest.fixture
@@ -63,6 +65,17 @@ def test_what_cannot_be_a_target_is_said(catalog, tmp_path):
     with pytest.raises(CatalogError, match="nowhere: expected an image, a folder of images or a catalog"):
         catalog_of([tmp_path / "nowhere"])
     assert catalog_of([catalog.path]).path == catalog.path
+
+
+def test_a_true_label_is_called_as_the_model_calls_its_classes(tmp_path):
+    batch = pa.RecordBatch.from_pydict(
+        {"id": ["a", "b"], "image": [b"", b""], "defects": [1.0, float("nan")]}
+    )
+    made = Commit(verb="ingest", config={})
+    catalog = Catalog.create(tmp_path / "cat", batch.schema, commit=made)
+    catalog.append(catalog.write_fragment(batch), commit=made)
+    rows = rows_of_catalog(catalog, where=None, count=2, label="defects", seed=0)
+    assert [one.label for one in rows.rows] == ["1", None]
 
 
 def test_a_model_with_labels_alone_shows_its_likeliest_and_where(folder, tmp_path):

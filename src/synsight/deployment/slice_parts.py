@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from synsight.data.catalog import Catalog
+from synsight.data.label_names import label_names
 from synsight.deployment.slice_rows import JudgedRows
 from synsight.errors import DataError, UsageError, near_names
 from synsight.language import load_vocabulary
@@ -113,7 +114,7 @@ def column_parts(
             f"{catalog.path}: expected texts, numbers or truth values in column {name!r}, found {kind}; "
             "choose another column."
         )
-    texts = pc.cast(values, pa.string())
+    texts = label_names(values, where=f"{catalog.path}: column {name!r}").combine_chunks()
     if not is_chosen and name != GROUP and pc.count_distinct(texts).as_py() > MOST_VALUES:
         return Parts([], csr_array((len(positions), 0)))
     coded = texts.dictionary_encode()

@@ -8,6 +8,7 @@ import numpy as np
 
 from synsight.data.catalog import Catalog
 from synsight.data.images import decode_image
+from synsight.data.label_names import label_name
 from synsight.data.sources.image_folder import READ_ENDINGS
 from synsight.errors import CatalogError, DataError, ImageError, UsageError
 from synsight.explanation.reference import VAL, captions_of
@@ -156,5 +157,5 @@ def _row(path: Path, name: str) -> ExplainedRow:
 
 def _label(value: object) -> str | list[str] | None:
     if isinstance(value, list):
-        return [str(one) for one in value]
-    return None if value is None else str(value)
+        return [name for one in value if (name := label_name(one)) is not None]
+    return label_name(value)
