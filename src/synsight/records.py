@@ -85,7 +85,9 @@ class IngestSummary:
     """Reject reason -> count."""
     splits: Mapping[str, int] = field(default_factory=dict)
     ignored: int = 0
-    """Files passed over without a word: hidden ones, thumbnails' databases, notes."""
+    """Files passed over: hidden ones, thumbnails' databases, notes."""
+    unread_tables: Sequence[str] = ()
+    """Tables among them that lie beside the images of a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

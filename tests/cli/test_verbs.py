@@ -3,6 +3,7 @@
 import json
 
 import pyarrow.parquet as pq
+from PIL import Image
 from small_source import CLASSES, TINY
 
 from synsight.records import Result
@@ -13,6 +14,18 @@ def test_ingest_prints_the_rows_and_the_columns_it_guessed(run, source, tmp_path
     assert code == 0
     assert "192" in out
     assert "label from category" in out
+
+
+def test_ingest_names_a_table_beside_the_images_that_it_did_not_read(run, tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
+    (folder / "[red]captions.csv").write_text("file_name,caption\n0.png,a part\n", encoding="utf-8")
+    code, out, _ = run("ingest", folder, "--out", tmp_path / "cat")
+    assert code == 0
+    assert "Not read: [red]captions.csv. If it describes these images, name it in place of the folder." in out
+    assert "1 (neither images nor captions)" in out
 
 
 def test_ingest_json_begins_with_the_promised_keys(run_json, source, tmp_path):

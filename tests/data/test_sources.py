@@ -78,6 +78,14 @@ def test_hidden_files_and_notes_are_passed_over_and_counted(tmp_path):
     assert (source.rows, source.ignored) == (1, 5)
 
 
+def test_a_table_beside_the_images_is_named_and_not_read(tmp_path):
+    put(tmp_path, {"a.png": png(), "notes.CSV": "file,caption", ".hidden.csv": "x", "deep/b.json": "{}"})
+    source = open_source(tmp_path)
+    assert (source.rows, source.ignored, list(source.unread_tables)) == (1, 3, ["notes.CSV"])
+    put(tmp_path, {"metadata.csv": "file_name,caption\na.png,a part\n"})
+    assert list(open_source(tmp_path).unread_tables) == []
+
+
 def test_images_of_formats_that_are_not_read_are_rows_and_not_passed_over(tmp_path):
     put(tmp_path, {"a.png": png(), "b.heic": b"\x00\x00\x00\x18ftypheic", "c.svg": "<svg/>"})
     assert len(rows_of(tmp_path)) == 3

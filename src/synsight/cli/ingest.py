@@ -91,4 +91,9 @@ def _table(summary: IngestSummary) -> Iterator[RenderableType]:
     facts["columns"] = ", ".join(
         name if name == origin else f"{name} from {origin}" for name, origin in summary.columns.items()
     )
+    if summary.ignored:
+        facts["passed over"] = f"{summary.ignored:,} (neither images nor captions)"
     yield fact_table(facts)
+    if summary.unread_tables:
+        names = ", ".join(summary.unread_tables)
+        yield f"Not read: {names}. If it describes these images, name it in place of the folder."

@@ -208,6 +208,7 @@ def _summary(
         reasons=dict(counts.reasons),
         splits=dict(sorted(splits.items())),
         ignored=source.ignored,
+        unread_tables=list(source.unread_tables),
     )
 
 

@@ -134,6 +134,7 @@ class SceneSource:
     """
 
     ignored = 0
+    unread_tables = ()
     columns: Mapping[str, str] = {"image": "composed", "split": "that of the drawings"}
     schema = pa.schema(
         [

@@ -1,6 +1,6 @@
 """A folder of images: flat, in class folders, with or without splits, with sidecar captions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
 
@@ -33,6 +33,8 @@ FOREIGN_ENDINGS = frozenset(
     }
 )
 """Images that are not read; a file of theirs is listed as rejected and not passed over in silence."""
+
+TABLE_ENDINGS = frozenset({".csv", ".tsv", ".jsonl", ".parquet", ".json"})
 
 MOST_CAPTION_BYTES = 64_000
 
@@ -67,6 +69,11 @@ class ImageFolderSource:
     def ignored(self) -> int:
         """Files that are neither images nor captions: hidden ones, Thumbs.db, notes."""
         return self._survey.ignored
+
+    @property
+    def unread_tables(self) -> Sequence[str]:
+        """Tables beside the images; one called `metadata` would have been read in place of the names."""
+        return self._survey.tables
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -129,6 +136,7 @@ class _Survey:
     def __init__(self) -> None:
         self.images = self.captions = self.ignored = 0
         self.splits: set[str] = set()
+        self.tables: list[str] = []
         self._classes: set[str] = set()
 
     @property
@@ -149,6 +157,10 @@ class _Survey:
             self.captions += 1
         else:
             self.ignored += 1
+            path = PurePosixPath(entry.path)
+            is_hidden = path.name.startswith(".")
+            if path.suffix.lower() in TABLE_ENDINGS and len(path.parts) == 1 and not is_hidden:
+                self.tables.append(shown(entry.path))
 
 
 def is_image(entry: Entry) -> bool:

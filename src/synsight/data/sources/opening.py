@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -46,6 +46,10 @@ class ImageSource(Source, Protocol):
     @property
     def ignored(self) -> int:
         """Files passed over."""
+
+    @property
+    def unread_tables(self) -> Sequence[str]:
+        """Those of them that hold rows and lie beside the images: captions, perhaps."""
 
     @property
     def columns(self) -> Mapping[str, str]:

@@ -70,6 +70,7 @@ class TableSource:
     ) -> None:
         self.root, self.identity = root, identity
         self.ignored = 0
+        self.unread_tables: Sequence[str] = ()
         self._files = tuple(files)
         self._chosen = dict(chosen)
 
