@@ -202,7 +202,9 @@ def _scale(panel: Axes, axis: Axis, runs: Sequence[SweepRun]) -> None:
         panel.xaxis.set_major_locator(MaxNLocator(4))
     panel.margins(x=0.15)
     if axis.from_zero:
-        panel.set_xlim(0, 1.1 * panel.dataLim.x1)  # where all took equally long, no margin would be left
+        panel.set_xlim(left=0)
+    if axis.from_zero and panel.dataLim.x1 > 0:  # else nothing is drawn here
+        panel.set_xlim(right=1.1 * panel.dataLim.x1)  # where all took equally long, no margin would be left
 
 
 def _legend(looks: Mapping[str, Mapping[str, Any]]) -> tuple[list[Line2D], list[str]]:
