@@ -11,6 +11,7 @@ from synsight.methods import Rows, StepLoss
 from synsight.objectives import backward_in_parts
 from synsight.seeding import derive_seed
 from synsight.training import guards
+from synsight.training.attention import attention_kernel
 from synsight.training.job import Job
 from synsight.training.levers import drop_tokens
 from synsight.training.sharding import ShardedStep, clip_gradients
@@ -72,7 +73,11 @@ def _clip(job: Job) -> float:
 
 
 def _backward(job: Job, batch: Batch) -> StepLoss:
-    result = _backward_through(job, batch)
+    kernel = attention_kernel(
+        job.method.encoder, side=batch.views[0].shape[-1], device=job.device, precision=job.precision
+    )
+    with kernel:
+        result = _backward_through(job, batch)
     if isinstance(job.step, ShardedStep):
         job.step.average_small()
     return result
