@@ -20,6 +20,7 @@ schedule, GPUs.
 
 import argparse
 import statistics
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -44,6 +45,7 @@ from synsight.methods import (
 from synsight.models import build_backbone, embedding_dim
 from synsight.models.text import build_text_tower
 from synsight.objectives import nt_xent
+from synsight.training.attention import attention_kernel
 from synsight.training.levers import LeversConfig, apply_levers, drop_tokens
 
 TEMPERATURE = 0.1
@@ -57,11 +59,16 @@ def step_of(method: Method, batch: Batch, optimiser: torch.optim.Optimizer, *, b
     method.to(memory_format=torch.channels_last).train()
     batch = batch.to("cpu", channels_last=True)
 
+    def kernel() -> AbstractContextManager[None]:
+        side, precision = batch.views[0].shape[-1], "bf16" if bf16 else "fp32"
+        return attention_kernel(method.encoder, side=side, device=torch.device("cpu"), precision=precision)
+
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            loss = method.loss(batch, World()).loss
-        loss.backward()
+        with kernel():
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+                loss = method.loss(batch, World()).loss
+            loss.backward()
         optimiser.step()
         assert loss.item() == loss.item(), "the loss is no number"
 
