@@ -50,7 +50,12 @@ def test_both_kernels_have_one_gradient():
 
 @needs_bf16
 def test_a_run_in_bfloat16_is_the_same_up_to_its_precision(tmp_path, monkeypatch):
-    catalog, found = make_catalog(tmp_path / "cat"), {}
+    catalog, found, asked = make_catalog(tmp_path / "cat"), {}, []
+
+    def watched(encoder, **about):
+        asked.append((about["side"], about["device"], about["precision"]))
+        return attention_kernel(encoder, **about)
+
     changes = {
         "encoder": "test_vit",
         "precision": "bf16",
@@ -58,8 +63,9 @@ def test_a_run_in_bfloat16_is_the_same_up_to_its_precision(tmp_path, monkeypatch
         "levers.activation_checkpointing": True,
     }
     for name in ("chosen", "left"):
-        if name == "left":
-            monkeypatch.setattr("synsight.training.step.attention_kernel", lambda *_, **__: nullcontext())
+        kernel = watched if name == "chosen" else lambda *_, **__: nullcontext()
+        monkeypatch.setattr("synsight.training.step.attention_kernel", kernel)
         train(tiny_config("clip", catalog.path, **changes), out=tmp_path / name)
         found[name] = losses(tmp_path / name)
+    assert asked == [(16, CPU, "bf16")] * 4, "each step asks for its kernel"
     np.testing.assert_allclose(found["chosen"], found["left"], rtol=2e-2)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 FLASH_PAYS_FROM = 128
-"""Patch tokens; between 65, where the plain kernel is faster, and 197, where it is slower."""
+"""Patch tokens; between 121, where the plain kernel is faster, and 196, where it is slower."""
 
 
 def attention_kernel(
@@ -18,7 +18,7 @@ def attention_kernel(
 
     PyTorch's fused kernel keeps memory flat in the tokens, but its backward in bfloat16 on a processor has
     costs that short sequences do not repay: there the products are taken one by one, in float32
-    (`benchmarks/attention.py`). GPUs and float32 keep PyTorch's choice, which is right.
+    (`benchmarks/attention.py`). GPUs and float32 keep PyTorch's choice.
 
     Args:
         encoder: What sees the images; one without patches has none, and its captions are short.
