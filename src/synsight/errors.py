@@ -62,6 +62,10 @@ class CatalogError(DataError):
     """A catalog that cannot be opened, read or written."""
 
 
+class ConflictError(CatalogError):
+    """Another process changed the catalog between reading and writing; nothing was written."""
+
+
 class StorageError(SynsightError):
     """The disk refused a write: full, read-only or failing."""
 

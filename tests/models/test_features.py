@@ -5,7 +5,8 @@ import pytest
 from small_models import picture, small_catalog, small_model
 
 from synsight.data.catalog import Catalog, Commit
-from synsight.errors import DataError
+from synsight.data.column_stage import ColumnSpool
+from synsight.errors import ConflictError, DataError
 from synsight.models import Model, catalog_features, embed
 
 
@@ -142,3 +143,45 @@ def test_a_broken_image_is_named(tmp_path):
     with pytest.raises(DataError, match="image 'fine' can no longer be decoded; ingest its source again"):
         embed(small_model(), catalog)
     assert catalog.columns == ["id", "image"]
+
+
+def disturbed(monkeypatch, disturb) -> None:
+    """What another process does between the first reading and writing of a column."""
+    batches, done = ColumnSpool.batches, []
+
+    def while_another_works(self):
+        if not done:
+            done.append(disturb())
+        return batches(self)
+
+    monkeypatch.setattr(ColumnSpool, "batches", while_another_works)
+
+
+def test_a_column_that_another_process_adds_meanwhile_costs_neither_of_the_two(catalog, monkeypatch):
+    def add_another():
+        rows = pa.record_batch({"note": pa.array(["n"] * 10)})
+        Catalog.open(catalog.path).add_columns(rows.schema, [rows], commit=Commit(verb="note"))
+
+    disturbed(monkeypatch, add_another)
+    done = embed(small_model(), catalog)
+    newest = Catalog.open(catalog.path)
+    assert {"note", done.column} <= set(newest.columns)
+    assert newest.table(["note"])["note"].to_pylist() == ["n"] * 10
+    _, features = catalog_features(small_model(), newest)
+    np.testing.assert_allclose(
+        features, small_model().embed([picture(n) for n in range(10)]), rtol=2e-3, atol=1e-3
+    )
+    assert not list((catalog.local_folder / "work").iterdir())
+
+
+def test_rows_that_another_process_deletes_meanwhile_end_in_one_sentence(catalog, monkeypatch):
+    disturbed(
+        monkeypatch,
+        lambda: Catalog.open(catalog.path).delete("split = 'test'", commit=Commit(verb="delete")),
+    )
+    with pytest.raises(ConflictError, match="another process changed the catalog meanwhile, and nothing was"):
+        embed(small_model(), catalog)
+    newest = Catalog.open(catalog.path)
+    assert not [name for name in newest.columns if name.startswith("features_")]
+    done = embed(small_model(), newest)
+    assert (done.computed, done.rows) == (True, newest.count_rows())

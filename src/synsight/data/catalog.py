@@ -21,11 +21,12 @@ from synsight.data import export
 from synsight.data.append_sink import AppendSink, data_files
 from synsight.data.column_stage import CatalogSource, ColumnSpool
 from synsight.data.fingerprints import FingerprintMemory, combined_digest
-from synsight.data.lance_table import FOLDERS, ROWS_PER_FRAGMENT, LanceTable, TableVersion
+from synsight.data.lance_table import ROWS_PER_FRAGMENT, LanceTable, TableVersion
 from synsight.data.lineage import Commit, former_versions, keep_records, version_record
 from synsight.data.purge import PurgeProof, purge_rows
 from synsight.data.row_stream import POSITION, RowStream
 from synsight.data.table_errors import check_fork, table_errors
+from synsight.data.table_folder import FOLDERS
 from synsight.errors import CatalogError, near_names
 from synsight.files import disk_errors, sync_folder
 from synsight.ledger import Ledger
@@ -256,7 +257,7 @@ class Catalog:
 
         Raises:
             DataError: The batches have too few or too many rows.
-            CatalogError: Someone else changed the catalog meanwhile.
+            ConflictError: Someone else changed the catalog meanwhile.
         """
         self._table.merge(RowStream(schema, batches), properties=commit.properties(rows=self._table.rows))
 
@@ -432,6 +433,13 @@ class Catalog:
     def refresh(self) -> None:
         """Go on to the newest version."""
         self._table.refresh()
+
+    def refresh_columns(self) -> bool:
+        """Go on to the newest version if it has the same rows in the same order; returns whether."""
+        newest = Catalog.open(self.path)
+        if same := np.array_equal(newest.row_ids(), self.row_ids()):
+            self.refresh()
+        return same
 
     def _check_columns(self, columns: Sequence[str]) -> Sequence[str]:
         for name in columns:

@@ -1,15 +1,13 @@
 """The table under a catalog: a Lance dataset at one version, in a folder or a store.
 
 The only file that knows Lance. Three of its traits shape the code: it never syncs to disk, so each commit
-is synced here before anyone hears of it; it must not live across a fork, so a table opens its dataset late
-and refuses to work in a forked process that used it before; its messages are for developers, so they are put
-into one sentence.
-
-    PATH/    data/ _versions/ _transactions/ _deletions/
+is synced (`table_folder`) before anyone hears of it; it must not live across a fork, so a table opens its
+dataset late and refuses to work in a forked process that used it before; its messages are for developers, so
+they are put into one sentence.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,14 +25,11 @@ from lance.schema import LanceSchema
 
 from synsight.data.row_stream import POSITION, RowStream
 from synsight.data.table_errors import check_fork, check_store, plain_words, table_errors
+from synsight.data.table_folder import drop_detached, holds_table, sync_data, sync_removal, sync_version
 from synsight.errors import CatalogError
-from synsight.files import remove, sync_file, sync_folder
 from synsight.stores import table_options
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
-
-FOLDERS = frozenset({"data", "_versions", "_transactions", "_deletions", "_indices", "_refs"})
-"""What Lance puts into a table's folder."""
 
 ROWS_PER_FRAGMENT = 65_536
 """Most rows of a data file that a compaction writes: few files, little to write again at the next purge."""
@@ -90,7 +85,7 @@ class LanceTable:
     @staticmethod
     def exists(path: Path) -> bool:
         """Whether a table was made there; a half-made one is none."""
-        return any((path / "_versions").glob("*.manifest"))
+        return holds_table(path)
 
     def settle(self) -> None:
         """Open the version; of 0 the newest one's number is left."""
@@ -196,7 +191,7 @@ class LanceTable:
             table = pa.Table.from_batches([batch.cast(schema)])
             fragments = write_fragments(table, self._dataset, schema=schema)
         for fragment in fragments:
-            self._sync_data([file.path for file in fragment.files])
+            sync_data(self.path, [file.path for file in fragment.files])
         return [fragment.to_json() for fragment in fragments]
 
     def append(self, fragments: Sequence[Mapping[str, Any]], *, properties: dict[str, str]) -> None:
@@ -257,7 +252,7 @@ class LanceTable:
                 target_rows_per_fragment=ROWS_PER_FRAGMENT, materialize_deletions_threshold=0, batch_size=256
             )
         self.refresh()
-        self._sync_data(self.data_files() - before)
+        sync_data(self.path, self.data_files() - before)
         self._sync_version(self._dataset)
 
     def compact(self, *, rows_per_fragment: int) -> int:
@@ -274,7 +269,7 @@ class LanceTable:
         if not done:
             return 0
         written = [fragment for one in done for fragment in one.new_fragments]
-        self._sync_data([file.path for fragment in written for file in fragment.files])
+        sync_data(self.path, [file.path for fragment in written for file in fragment.files])
         with table_errors(self.path):
             told = Compaction.commit(self._dataset, done)
         self.refresh()
@@ -286,8 +281,7 @@ class LanceTable:
         with table_errors(self.path):
             # Also files of no version: what a killed writer left may hold deleted rows.
             stats = self._dataset.cleanup_old_versions(timedelta(0), delete_unverified=True)
-            for name in ("data", "_versions", "_transactions"):
-                sync_folder(self.path / name)
+            sync_removal(self.path)
         return int(stats.old_versions)
 
     def tags(self) -> dict[str, int]:
@@ -347,7 +341,7 @@ class LanceTable:
         self, operation: LanceOperation.BaseOperation, properties: dict[str, str], *, new_files: list[str]
     ) -> None:
         """Commit on top of this version, sync, and move to the version made."""
-        self._sync_data(new_files)
+        sync_data(self.path, new_files)
         transaction = Transaction(self.version, operation, transaction_properties=properties)
         with table_errors(self.path):
             dataset = lance.LanceDataset.commit(self._dataset, transaction)
@@ -371,30 +365,17 @@ class LanceTable:
         detached = lance.LanceDataset.commit(
             self._dataset, Transaction(self.version, operation), detached=True
         )
-        for manifest in (self.path / "_versions").glob("d*.manifest"):
-            remove(manifest)  # it is loaded; left behind it would never be cleaned up
+        drop_detached(self.path)  # it is loaded
         return detached
 
-    def _sync_data(self, names: Iterable[str]) -> None:
-        with table_errors(self.path):
-            for name in names:
-                sync_file(self.path / "data" / name)
-            if (self.path / "data").is_dir():
-                sync_folder(self.path / "data")
-
     def _sync_version(self, dataset: lance.LanceDataset) -> None:
-        """Push what a commit wrote beside the data to the disk: manifest, transaction, deletions."""
-        files = [self.path / "_versions" / f"{2**64 - 1 - dataset.version:020d}.manifest"]
-        if transaction := dataset.read_transaction(dataset.version):
-            files.append(self.path / "_transactions" / f"{transaction.read_version}-{transaction.uuid}.txn")
-            if isinstance(transaction.operation, LanceOperation.Delete):
-                files.extend((self.path / "_deletions").glob("*"))
-        with table_errors(self.path):
-            for file in files:
-                sync_file(file)
-            for name in ("", "_versions", "_transactions", "_deletions"):
-                if (self.path / name).is_dir():
-                    sync_folder(self.path / name)
+        transaction = dataset.read_transaction(dataset.version)
+        sync_version(
+            self.path,
+            dataset.version,
+            transaction=f"{transaction.read_version}-{transaction.uuid}" if transaction else None,
+            deletes=transaction is not None and isinstance(transaction.operation, LanceOperation.Delete),
+        )
 
     def _reading(self, where: str | None = None) -> AbstractContextManager[None]:
         return table_errors(self.path, where=where, columns=self.schema.names)

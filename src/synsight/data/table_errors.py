@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from synsight.errors import CatalogError, StorageError
+from synsight.errors import CatalogError, ConflictError, StorageError
 from synsight.stores import StorePath, store_errors
 
 _STORE_FAILED = ("HTTP error", "Server returned non-2xx")
@@ -41,6 +41,7 @@ def table_errors(path: Path, *, where: str | None = None, columns: list[str] | N
 
     Raises:
         StorageError: The disk refused.
+        ConflictError: Another process committed first.
         CatalogError: Anything else.
     """
     try:
@@ -52,6 +53,11 @@ def table_errors(path: Path, *, where: str | None = None, columns: list[str] | N
             raise StorageError(
                 f"{path}: could not be written: {text}; nothing that was there before is lost. "
                 "Free space or choose another folder, then run the same command again."
+            ) from error
+        if "commit conflict" in text.lower():
+            raise ConflictError(
+                f"{path}: another process changed the catalog meanwhile, and nothing was written; "
+                "run the same command again."
             ) from error
         if where is not None:
             raise CatalogError(

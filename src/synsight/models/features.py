@@ -14,12 +14,16 @@ from torch import Tensor
 
 from synsight import files
 from synsight.data.catalog import POSITION, Catalog, Commit
+from synsight.errors import ConflictError
 from synsight.ledger import Ledger
 from synsight.models.feature_stage import column_of, decoded, feature_stage, stored_features
 from synsight.models.loading import load
 from synsight.models.saved import Model
 from synsight.progress import progress_bar
 from synsight.stages import Runner, ThreadRunner
+
+TRIALS = 20
+"""How often others may add columns between our reading and our writing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +168,13 @@ def _add_column(
         )
     settings = {"model": model.name, "digest": model.digest}
     commit = Commit(verb="embed", config=settings, counts={"rows": source.rows})
-    catalog.add_columns(pa.schema([field]), spool.batches(), commit=commit)
+    for trial in range(TRIALS):
+        try:
+            catalog.add_columns(pa.schema([field]), spool.batches(), commit=commit)
+            break
+        except ConflictError:  # another process added a column; ours is as good beside it
+            if trial == TRIALS - 1 or not catalog.refresh_columns() or _field(model, catalog) != field:
+                raise
     spool.clear()
     files.remove(folder)
 
