@@ -124,7 +124,7 @@ def test_the_same_question_has_the_same_hash_whatever_the_model(evaluated):
 def test_models_that_cannot_be_used_are_named(evaluated, tmp_path):
     folder, _ = evaluated
     call = {"data": folder / "cat", "label": "kind", "out": tmp_path / "ev"}
-    with pytest.raises(UsageError, match="two models are called"):
+    with pytest.raises(UsageError, match="is to be judged twice; name it once"):
         evaluate([MODEL, MODEL], **call)
     with pytest.raises(UsageError, match="needs a model"):
         evaluate([], **call)

@@ -41,12 +41,14 @@ def sides(mask):
     return [float(left), float(top), float(right - left), float(bottom - top)]
 
 
-def make_shapes(path, *, train=24, test=8, masks=True, names=("disc", "square"), seed=0):
+def make_shapes(
+    path, *, train=24, test=8, masks=True, names=("disc", "square"), seed=0, id_of="row{:03d}".format
+):
     rng = np.random.default_rng(seed)
     called = dict(zip(("disc", "square"), names, strict=True))
     drawings = [drawn(rng) for _ in range(train + test)]
     columns = {
-        "id": [f"row{number:03d}" for number in range(train + test)],
+        "id": [id_of(number) for number in range(train + test)],
         "image": [png(pixels) for pixels, _ in drawings],
         "group": [f"lot{number // 2}" for number in range(train + test)],
         "split": ["train"] * train + ["test"] * test,

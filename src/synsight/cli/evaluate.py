@@ -159,6 +159,14 @@ def _table(results: list[Result], out: Path) -> Iterator[RenderableType | str]:
     for folder in dict.fromkeys(one.details.get("trained_model") for one in results):
         if folder is not None:
             yield f"trained: {out / folder}"
+    for folder in dict.fromkeys(one.details.get("coco_files") for one in results):
+        if folder is not None:
+            yield f"for COCO's tools: {out / folder}"
+    for first, second, *_ in told.get("classes_spelt_alike", ()):
+        yield f"{first!r} and {second!r} count as two classes, and differ in case or spaces only"
+    if unlearnt := told.get("classes_only_in_test"):
+        shown = ", ".join(repr(one) for one in unlearnt[:5]) + (", ..." if len(unlearnt) > 5 else "")
+        yield f"{len(unlearnt):,} of the test's classes stand in no training row: {shown}"
     copies = told.get("near_copies", {"near_copies": 0})
     if copies["near_copies"]:
         yield (

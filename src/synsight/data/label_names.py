@@ -27,7 +27,8 @@ def label_names(column: pa.Array | pa.ChunkedArray, *, where: str) -> pa.Chunked
     """A column's labels as strings, null where there is none.
 
     Args:
-        column: Strings, integers, truth values, or numbers of which each is whole; also as a dictionary.
+        column: Strings, integers, truth values, or numbers of which each is whole; also as a dictionary, or
+            in lists of one.
         where: Catalog and column, for messages.
 
     Raises:
@@ -35,10 +36,7 @@ def label_names(column: pa.Array | pa.ChunkedArray, *, where: str) -> pa.Chunked
     """
     kind = column.type.value_type if pt.is_dictionary(column.type) else column.type
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
-        raise DataError(
-            f"{where} holds {kind}, where one label a row is expected; choose another column, or ask for "
-            "several labels a row with the task multilabel."
-        )
+        return label_names(_only_ones(column, where, kind), where=where)
     known = (pt.is_string, pt.is_large_string, pt.is_integer, pt.is_boolean, pt.is_floating, pt.is_null)
     if not any(one(kind) for one in known):
         raise DataError(f"{where} holds {kind}; labels must be strings or integers; choose another column.")
@@ -50,6 +48,17 @@ def label_names(column: pa.Array | pa.ChunkedArray, *, where: str) -> pa.Chunked
         _check_whole(coded.dictionary, where, kind)
     names = pa.array([label_name(one) for one in coded.dictionary.to_pylist()], pa.string())
     return pa.chunked_array([names.take(coded.indices)])
+
+
+def _only_ones(column: pa.Array | pa.ChunkedArray, where: str, kind: pa.DataType) -> pa.Array:
+    rows = column.to_pylist()
+    if several := next((one for one in rows if one is not None and len(one) > 1), None):
+        raise DataError(
+            f"{where} holds {kind}, where one label a row is expected, and a row has {len(several)} "
+            f"({several[0]!r}, {several[1]!r}); choose another column, or ask for several labels a row with "
+            "the task multilabel: --tasks multilabel --keywords-column."
+        )
+    return pa.array([one[0] if one else None for one in rows], kind.value_type)
 
 
 def _check_whole(values: pa.Array, where: str, kind: pa.DataType) -> None:

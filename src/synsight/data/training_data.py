@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 from synsight.data.batches import Batch
 from synsight.data.catalog import Catalog
 from synsight.data.fast_decode import decode_pixels
-from synsight.data.label_names import label_name
+from synsight.data.label_names import label_name, label_names
 from synsight.data.partners import Partners
 from synsight.data.views import Pixels, ViewsConfig, decode_size, draw_views
 from synsight.errors import ConfigError, DataError, ImageError
@@ -312,9 +312,10 @@ class TrainingData(Dataset[Batch]):
             return None if names is None else list(names)
         values: set[str] = set()
         for table in self._small_columns([self.label_column]):
-            values |= {
-                name for value in table[self.label_column].unique().to_pylist() if (name := label_name(value))
-            }
+            column = table[self.label_column]
+            if pa.types.is_list(column.type):
+                column = label_names(column, where=f"{self.catalog.path}: column {self.label_column!r}")
+            values |= {name for value in column.unique().to_pylist() if (name := label_name(value))}
         return sorted(values)
 
     def _size_of_decoded(self) -> int:

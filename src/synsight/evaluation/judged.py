@@ -68,7 +68,12 @@ class Judged(Subject):
         return self.compute()
 
     def linear_probe(self) -> LinearProbe:
-        """Of all training labels, to convergence; C is chosen on the validation rows."""
+        """Of all training labels, to convergence; C is chosen on the validation rows.
+
+        Raises:
+            DataError: No test row is of a class that a training row shows.
+        """
+        self.splits.check_learnable()
         splits, features = self.splits, self.features
         return fit_linear_probe(
             features.train,

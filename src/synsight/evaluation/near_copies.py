@@ -25,7 +25,7 @@ from synsight.records import Result
 from synsight.stages import Runner
 
 RADIUS = 10
-"""Bits of 64: of emoji and clip art saved again as JPEG of quality 50 or at half the size, all stay within 6,
+"""Bits of 64: of emoji and clip art saved again as JPEG of quality 50 or at half the size, all stay within 7,
 and of those with 2 in 100 cut off each side 99%."""
 MOST_CANDIDATES = 32
 """Of one test image, the nearest; drawings of one shape share a hash by the hundred."""
@@ -78,7 +78,7 @@ def near_copies(
 ) -> NearCopies:
     """Find the test rows whose picture the training pool nearly has.
 
-    Every test image is compared with every image of the pool by hash: 5 s for each 1,000,000,000 pairs, and 8
+    Every test image is compared with every image of the pool by hash: 7 s for each 1,000,000,000 pairs, and 8
     bytes of memory a row. Images are decoded once for their hashes, which are kept, and candidates again.
 
     Args:

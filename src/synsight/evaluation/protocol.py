@@ -19,7 +19,7 @@ from synsight.evaluation.questions import questions
 from synsight.evaluation.rows import Splits, read_splits, read_test_rows
 from synsight.evaluation.scoring import PREDICTIONS, Scored
 from synsight.evaluation.seen_rows import SeenReport, check_unseen
-from synsight.evaluation.storage import write_evaluation
+from synsight.evaluation.storage import check_out, write_evaluation
 from synsight.evaluation.subjects import FeatureSource, Named, judge, load_subjects
 from synsight.progress import progress_bar
 from synsight.records import Result
@@ -85,13 +85,16 @@ def evaluate(
         One record for each model, question and metric; a draw is a question. `mean_over_draws` sums draws up.
 
     Raises:
-        UsageError: An unknown column or task, two models with one name, or a task that applies to no model.
-        DataError: A split without labelled rows, one class only, or a model that was trained on test images.
+        UsageError: An unknown column or task, no task, two models with one name, a task that applies to no
+            model, or an `out` with another catalog's evaluation.
+        DataError: A split without labelled rows, one class only, no test row of a class that is learnt, or a
+            model that was trained on test images.
         ModelError: A model that cannot be loaded.
         StorageError: The disk refused.
     """
     out, table = Path(out), table or TaskTable()
     catalog = Catalog.open(data)
+    check_out(out, catalog.path)
     splits = _splits(catalog, label, tasks, table, estimators)
     named = load_subjects(
         _listed(models), _listed(features), names=names or {}, image_size=image_size, seed=seed
@@ -161,6 +164,7 @@ def describe_rows(splits: Splits) -> dict[str, Any]:
         "test_groups": len(np.unique(splits.test.group_codes)),
         "unlabelled": splits.unlabelled,
         "classes_only_in_test": [splits.class_names[one] for one in splits.only_in_test],
+        "classes_spelt_alike": [list(names) for names in splits.spelt_alike],
     }
 
 
@@ -194,6 +198,8 @@ def _splits(
 ) -> Splits | None:
     """The labelled rows; None where no label is named and none is needed."""
     known = [*estimators, CURVE, *table.of_label, *table.label_free]
+    if not tasks:
+        raise UsageError(f"evaluate needs a task; name some of {', '.join(known)} with --tasks.")
     for task in tasks:
         if task not in known:
             raise UsageError(f"there is no task {task!r}; {near_names(task, known)}")

@@ -76,7 +76,9 @@ def questions(
     Raises:
         UsageError: An unknown task.
         ConfigError: No draws, or fewer than one label a class.
+        DataError: No test row is of a class that a training row shows.
     """
+    splits.check_learnable()
     if draws < 1 or not labels_per_class or min(labels_per_class) < 1:
         raise ConfigError(
             f"draws and labels_per_class must be at least 1; got {draws!r} and {list(labels_per_class)!r}."
@@ -93,6 +95,8 @@ def questions(
         elif task not in estimators:
             raise UsageError(f"there is no task {task!r}; {near_names(task, [*estimators, 'curve'])}")
         elif task in FEW_LABEL_TASKS:
+            for size in labels_per_class:  # before any feature is computed
+                draw_per_class(splits.train.labels, per_class=size, seed=seed)
             asked += [Question(task, size, seed + draw) for size in labels_per_class for draw in range(draws)]
         else:
             asked.append(Question(task, None, seed))

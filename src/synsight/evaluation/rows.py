@@ -1,5 +1,6 @@
 """The labelled rows of a catalog, split by split, as evaluation sees them."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from synsight.data.label_names import label_names
 from synsight.errors import DataError, UsageError, near_names
 
 SPLITS = ("train", "val", "test")
+MOST_NAMED = 5
+"""Splits or classes that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,38 @@ class Splits:
     def only_in_test(self) -> NDArray[np.int64]:
         """Classes of test rows that no training row shows; nobody can get them right."""
         return np.setdiff1d(self.test.labels, self.train.labels)
+
+    @property
+    def spelt_alike(self) -> list[tuple[str, ...]]:
+        """Classes that differ from one another in nothing but case and spaces."""
+        found: dict[str, list[str]] = {}
+        for name in self.class_names:
+            found.setdefault(" ".join(name.split()).casefold(), []).append(name)
+        return [tuple(names) for names in found.values() if len(names) > 1]
+
+    def check_learnable(self) -> None:
+        """For whoever learns the classes from training rows.
+
+        Raises:
+            DataError: No test row is of a class that a training row shows.
+        """
+        shown = np.unique(self.train.labels)
+        if np.isin(self.test.labels, shown).any():
+            return
+        asked = np.unique(self.test.labels)
+        first, second = (
+            ", ".join(repr(self.class_names[one]) for one in some[:MOST_NAMED]) for some in (shown, asked)
+        )
+        alike = self.spelt_alike
+        raise DataError(
+            f"{self.label}: none of the {len(self.test):,} labelled test rows is of a class that a training "
+            f"row shows (in training {first}; in the test {second}), so nothing learnt can be right; "
+            + (
+                f"write {alike[0][0]!r} and {alike[0][1]!r} alike, they differ in case or spaces only."
+                if alike
+                else "choose another label, or other splits."
+            )
+        )
 
 
 def read_splits(catalog: Catalog, label: str) -> Splits:
@@ -134,9 +169,12 @@ def _split(catalog: Catalog, label: str, table: pa.Table, unlabelled: int) -> Sp
     train, val, test = (rows.take(split == name) for name in SPLITS)
     for name, one in (("train", train), ("test", test)):
         if not len(one):
+            counts = Counter(split.tolist())
+            found = ", ".join(f"{key} {count:,}" for key, count in counts.most_common(MOST_NAMED))
             raise DataError(
-                f"{catalog.path}: the {name} split has no row with a value in {label!r}; choose another "
-                "label, or ingest with a split column."
+                f"{catalog.path}: the {name} split has no row with a value in {label!r} (rows with one: "
+                f"{found or 'none'}); choose another label, or ingest with a split column of "
+                f"{', '.join(SPLITS)}."
             )
     if len(shown := np.unique(train.labels)) < 2:
         raise DataError(

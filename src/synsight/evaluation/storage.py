@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synsight import files
-from synsight.errors import DataError
+from synsight.errors import DataError, UsageError
 from synsight.evaluation.scoring import PREDICTIONS
 from synsight.records import Result, as_json
 
+SETTINGS = "evaluation.json"
 RESULTS = pa.schema(
     [
         ("model", pa.string()),
@@ -40,6 +41,32 @@ RESULTS = pa.schema(
 """Columns of results.parquet: the fields of a `records.Result`, the details as JSON."""
 
 
+def check_out(folder: Path, catalog: Path) -> None:
+    """Before anything is computed: see that no evaluation of another catalog would be replaced.
+
+    Args:
+        folder: Of the evaluation to be written, which replaces an earlier one of the same catalog.
+        catalog: The catalog's folder.
+
+    Raises:
+        UsageError: Another catalog's evaluation stands there, or a file does.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: expected a folder for the evaluation, found a file; name another --out.")
+    if not (folder / SETTINGS).is_file():
+        return
+    told = files.read_json(folder / SETTINGS)
+    former = told.get("catalog") if isinstance(told, dict) else None
+    if not isinstance(former, str) or Path(former).resolve() == Path(catalog).resolve():
+        return
+    # A catalog that was moved since keeps its name.
+    if Path(former).exists() or Path(former).name != Path(catalog).name:
+        raise UsageError(
+            f"{folder}: holds the evaluation of {former}, which that of {catalog} would replace; name "
+            "another --out, or delete this folder first."
+        )
+
+
 def write_evaluation(
     folder: Path,
     results: Sequence[Result],
@@ -55,7 +82,7 @@ def write_evaluation(
     with files.replacing(folder / "predictions.parquet") as temporary:
         pq.write_table(predictions.cast(PREDICTIONS), temporary)
     if settings is not None:
-        files.write_json(folder / "evaluation.json", dict(settings))
+        files.write_json(folder / SETTINGS, dict(settings))
     write_results(folder, results)
 
 

@@ -61,12 +61,17 @@ def load_subjects(
             "evaluate needs a model; name a MODEL folder, 'random:resnet18' or a timm name, or a file of "
             "features with --features."
         )
-    twice = sorted({one for one in called if called.count(one) > 1})
-    if twice:
-        raise UsageError(f"two models are called {twice[0]!r}; give each its own name.")
+    sources = [str(one) for one in [*models, *features]]
+    if twice := sorted({one for one in called if called.count(one) > 1}):
+        alike = [source for source, name in zip(sources, called, strict=True) if name == twice[0]]
+        if len(set(alike)) == 1:
+            raise UsageError(f"{alike[0]} is to be judged twice; name it once.")
+        raise UsageError(
+            f"two things to be judged are called {twice[0]!r} ({' and '.join(alike)}); rename a file, or "
+            "from Python give each its own name with names={...}."
+        )
     digests = [features_digest(path) for path in features]  # before anything slow
     loaded = _load_all(models, image_size, seed)
-    sources = [str(one) for one in [*models, *features]]
     found = [model.digest for model in loaded] + digests
     return [
         Named(name=name, source=source, digest=digest, model=model)

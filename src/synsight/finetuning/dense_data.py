@@ -32,6 +32,8 @@ class AnnotatedRows:
 
     positions: NDArray[np.int64]
     """[N] in the catalog."""
+    ids: NDArray[np.object_]
+    """[N] strings."""
     group_codes: NDArray[np.int64]
     """[N] one number a group; a row without one is its own."""
 
@@ -248,4 +250,4 @@ def _rows_of(rows: list[dict[str, object]]) -> AnnotatedRows:
     ids = np.array([row["id"] for row in rows], dtype=object)
     groups = np.array([row.get("group") for row in rows], dtype=object)
     positions = np.array([row[POSITION] for row in rows], dtype=np.int64)
-    return AnnotatedRows(positions, group_codes(ids, groups))
+    return AnnotatedRows(positions, ids, group_codes(ids, groups))

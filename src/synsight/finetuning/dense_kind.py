@@ -6,7 +6,7 @@ What is trained, how it learns and how it is judged is a `DenseKind`'s own; ther
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,12 +14,14 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from synsight.data.written_reports import note_report
 from synsight.evaluation.judged import LabelFreeTask, Subject
 from synsight.evaluation.scoring import Scored
+from synsight.finetuning.coco_files import COCO_FILES
 from synsight.finetuning.dense_config import DenseConfig
 from synsight.finetuning.dense_data import AnnotatedImages, Picture, shown
 from synsight.finetuning.dense_run import DenseNetwork, default_device, seeded, train_dense
-from synsight.finetuning.dense_saved import Kept, is_kept, keep, read_kept
+from synsight.finetuning.dense_saved import Kept, is_kept, keep, read_kept, weights_digest
 from synsight.finetuning.dense_task import (
     FROZEN,
     DenseQuestion,
@@ -57,6 +59,9 @@ class Judgement:
     values: Mapping[str, tuple[Interval, float]]
     """Metric -> its value with its interval, and its baseline."""
     details: Mapping[str, Any]
+    write_coco: Callable[[Path], None] | None = None
+    """Writes the answers into a folder of their own, as COCO's tools read them; None: there is no such form.
+    """
 
 
 class DenseKind(ABC, Generic[C]):
@@ -166,7 +171,8 @@ def answer(kind: DenseKind[C], question: DenseQuestion, config: C) -> Scored:
     kept = Kept(kind.name, config, images.classes, masks, len(images.train), trained.loss)
     with seeded(config.seed, kind.builds):  # what is built anew draws weights, and is given others
         folder = keep(run / "model", kept, question, built, images)
-    scored = _judged(kind, question, kept, built, images)
+    coco = question.coco_folder(config, data=data, weights=weights_digest(folder))
+    scored = _judged(kind, question, kept, built, images, coco)
     told = {"trained_model": folder.relative_to(question.out).as_posix()}
     return _retold(scored, told, seconds=trained.seconds)
 
@@ -198,17 +204,25 @@ def load_network(kind: DenseKind[C], folder: Path) -> Loaded:
 
 
 def _judged_again(kind: DenseKind[C], question: DenseQuestion) -> Scored:
-    loaded = load_network(kind, Path(question.source))
+    folder = Path(question.source)
+    loaded = load_network(kind, folder)
     kept, built = loaded.kept, loaded.built
-    images, _ = read_images(question, need_training=False)
+    images, data = read_images(question, need_training=False)
     others = [name for name in kept.classes if name not in images.classes]
     images = replace(images, classes=(*images.classes, *others))
     kind.check(images)
-    return _retold(_judged(kind, question, kept, built, images), {"trained_model": question.source})
+    coco = question.coco_folder(kept.config, data=data, weights=weights_digest(folder))
+    scored = _judged(kind, question, kept, built, images, coco)
+    return _retold(scored, {"trained_model": question.source})
 
 
 def _judged(
-    kind: DenseKind[C], question: DenseQuestion, kept: Kept, built: Built, images: AnnotatedImages
+    kind: DenseKind[C],
+    question: DenseQuestion,
+    kept: Kept,
+    built: Built,
+    images: AnnotatedImages,
+    coco: Path,
 ) -> Scored:
     began = time.perf_counter()
     masks = kept.masks and images.has_masks
@@ -217,7 +231,12 @@ def _judged(
     places = [images.classes.index(name) for name in kept.classes]
     with torch.inference_mode():
         judgement = kind.judge(built, images, batches, places, masks=masks)
-    return records(question, kept, images, judgement, seconds=time.perf_counter() - began)
+    scored = records(question, kept, images, judgement, seconds=time.perf_counter() - began)
+    if judgement.write_coco is None:
+        return scored
+    note_report(question.catalog, coco, verb=question.task, names=COCO_FILES)
+    judgement.write_coco(coco)
+    return _retold(scored, {"coco_files": coco.relative_to(question.out).as_posix()})
 
 
 def _retold(scored: Scored, told: Mapping[str, Any], *, seconds: float = 0.0) -> Scored:

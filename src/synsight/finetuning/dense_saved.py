@@ -71,6 +71,11 @@ def is_kept(source: str | Path, kind: str) -> bool:
     return path.is_file() and _read(path).get("kind") == kind
 
 
+def weights_digest(folder: Path) -> str:
+    """Hex SHA-256 of what stands on the encoder of a trained network."""
+    return files.sha256_of(folder / WEIGHTS)
+
+
 def keep(folder: Path, kept: Kept, question: DenseQuestion, built: "Built", images: AnnotatedImages) -> Path:
     """Write the folder, unless it is there; `dense.json` comes last, so where it stands the rest is whole."""
     if (folder / ABOUT).is_file():

@@ -15,7 +15,7 @@ from synsight.data.plan import Plan
 from synsight.errors import DataError, ModelError
 from synsight.evaluation.judged import Subject
 from synsight.evaluation.scoring import PREDICTIONS, Scored
-from synsight.evaluation.storage import write_evaluation
+from synsight.evaluation.storage import check_out, write_evaluation
 from synsight.finetuning.dense_config import DenseConfig
 from synsight.finetuning.dense_data import (
     AnnotatedImages,
@@ -79,6 +79,13 @@ class DenseQuestion:
         asked = config_hash({"task": self.task, "data": data, **to_plain(config)})
         return self.out / "runs" / f"{self.task}_{self.model.digest}_{asked[:12]}"
 
+    def coco_folder(self, config: DenseConfig, *, data: object, weights: str) -> Path:
+        """Where the answers of a network with these weights stand for COCO's tools: asked again they stand
+        where they stood, and those of another one, or about other annotations, beside them.
+        """
+        told = {"data": data, "weights": weights, **to_plain(config)}
+        return self.out / "coco" / f"{self.task}_{self.model.digest}_{config_hash(told)[:12]}"
+
 
 def config_for(subject: Subject, kind: type[C], *, prefix: str, frozen: bool) -> C:
     """The settings of a task: its defaults, the options, and what `overrides` says below the prefix, as
@@ -101,7 +108,9 @@ def question_about(
     model: str | Path, *, task: str, data: str | Path, out: str | Path, name: str | None, seed: int
 ) -> DenseQuestion:
     """The question of a call from Python; arguments as of `detect`."""
-    loaded, catalog = load(model, seed=seed), Catalog.open(data)
+    catalog = Catalog.open(data)
+    check_out(Path(out), catalog.path)
+    loaded = load(model, seed=seed)
     shown = name or loaded.name
     return DenseQuestion(
         task=task,

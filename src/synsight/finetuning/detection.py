@@ -5,6 +5,7 @@ last weights are judged; the validation split is not read.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -86,7 +87,8 @@ class Detection(DenseKind[DetectionConfig]):
             values |= {f"{kind}_{metric.lower()}": (interval, 0.0) for metric, interval in found_by.items()}
         pyramid = "simple (ViTDet)" if built.network.backbone.is_simple else "FPN"
         details = {"pyramid": pyramid, "masks": masks, "faster_coco_eval": version("faster-coco-eval")}
-        return Judgement(values, details)
+        write = partial(scores.write, classes=images.classes, names=images.test.ids.tolist())
+        return Judgement(values, details, write)
 
 
 DETECTION = Detection()

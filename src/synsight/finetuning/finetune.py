@@ -25,6 +25,7 @@ from synsight.evaluation.protocol import describe_rows
 from synsight.evaluation.questions import Question, drawn_rows
 from synsight.evaluation.rows import read_splits
 from synsight.evaluation.scoring import PREDICTIONS, Scored, score
+from synsight.evaluation.storage import check_out
 from synsight.evaluation.subjects import model_features
 from synsight.finetuning.rate_choice import Choice, choose_rate
 from synsight.finetuning.start_rows import START_HEADS, StartRows
@@ -95,6 +96,7 @@ def finetune(
         Interrupted: Stopped from outside; the same call goes on.
     """
     catalog, out = Catalog.open(data), Path(out)
+    check_out(out, catalog.path)
     splits, version = read_splits(catalog, label), catalog.version
     network = load(model, image_size=image_size, seed=seed)
     few = labels_per_class is not None

@@ -22,6 +22,7 @@ from synsight.evaluation.protocol import describe_rows
 from synsight.evaluation.questions import Answered, Question, answered, drawn_rows
 from synsight.evaluation.rows import Rows, Splits, read_splits
 from synsight.evaluation.scoring import Origin, Scored, score
+from synsight.evaluation.storage import check_out
 from synsight.metrics import Draw
 from synsight.models import Model, load
 from synsight.recipes import supervised
@@ -73,6 +74,7 @@ def supervised_baseline(
         Interrupted: Stopped from outside; the same call goes on.
     """
     out, catalog = Path(out), Catalog.open(data)
+    check_out(out, catalog.path)
     splits = read_splits(catalog, label)
     config = override(supervised(label), {"data": str(data), "label": label, "steps": steps, **overrides})
     origin = Origin(

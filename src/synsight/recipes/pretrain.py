@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
+import pyarrow as pa
+
 from synsight.data.catalog import Catalog
 from synsight.errors import UsageError, near_names
 from synsight.ray_cluster import check_runner
@@ -138,12 +140,14 @@ def _begin(recipe: str | None, config: RunConfig | str | Path | None, run: str |
 def _fitted(settings: RunConfig, *, chosen: Mapping[str, object]) -> RunConfig:
     """A recipe with what it leaves open taken from the catalog; nothing that the user chose is touched.
 
-    A catalog with fewer rows than the batch is one batch; a column called `label` serves the monitor.
+    A catalog with fewer rows than the batch is one batch; a column called `label` serves the monitor, unless
+    it holds several labels a row.
     """
     catalog = Catalog.open(settings.data)
     rows = catalog.count_rows(settings.where)
     if "batch_size" not in chosen and 2 <= rows < settings.batch_size:
         settings = replace(settings, batch_size=rows)
-    if "label" not in chosen and settings.label is None and LABEL in catalog.columns:
+    has_label = LABEL in catalog.columns and not pa.types.is_list(catalog.schema.field(LABEL).type)
+    if "label" not in chosen and settings.label is None and has_label:
         settings = replace(settings, label=LABEL)
     return settings

@@ -150,7 +150,8 @@ class TableSource:
     @property
     def _label_type(self) -> pa.DataType:
         kind = self._types[self._roles["label"]][0]
-        return pa.int64() if pa.types.is_integer(kind) else pa.string()
+        # Several labels joined to one text would be a class that nobody has named.
+        return pa.int64() if pa.types.is_integer(kind) else kind if pa.types.is_list(kind) else pa.string()
 
     def _all_rows(self) -> Iterator[Row]:
         for file, table in zip(self._files, self._tables, strict=True):
@@ -169,7 +170,7 @@ class TableSource:
             if role in self._roles:
                 values[role] = read(cells.get(self._roles[role]))
         if "label" in self._roles:
-            read = self._types[self._roles["label"]][1] if self._label_type == pa.int64() else as_text
+            read = as_text if self._label_type == pa.string() else self._types[self._roles["label"]][1]
             values["label"] = read(cells.get(self._roles["label"]))
         if file.split is not None:
             values["split"] = values.get("split") or file.split
