@@ -212,6 +212,8 @@ class RepairExample:
     score: float | None = None
     """Image-text score of `after`, 0 to 1; None: nobody scored it."""
     score_before: float | None = None
+    removed: Sequence[str] = ()
+    """What cleaning took out or put right, where it made the caption: `template`, `url`, `spelling`, ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +226,7 @@ class RepairSummary:
     origins: Mapping[str, int]
     """Origin of the repaired caption -> rows."""
     removed: Mapping[str, int] = field(default_factory=dict)
-    """What cleaning took out (`template`, `url`, ...) -> rows."""
+    """What cleaning took out or put right (`template`, `url`, `spelling`, ...) -> rows."""
     kept_useless: int = 0
     """Rows that keep a caption of which cleaning leaves nothing, as there is nothing better."""
     without_caption: int = 0
@@ -240,6 +242,8 @@ class RepairSummary:
     examples: Sequence[RepairExample] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     out: str = ""
+    report: str = ""
+    """The page; "": none was written."""
 
 
 @dataclass(frozen=True, kw_only=True)

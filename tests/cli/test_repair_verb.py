@@ -39,6 +39,30 @@ def test_words_and_people_read_what_was_repaired(run, run_json, own):
     assert after["share_with_word"] >= before["share_with_word"] > 0.3
 
 
+def test_misspelt_words_are_put_right_once_and_stay_on_request(run, run_json, tmp_path):
+    looks, stuffs = (
+        ("red", "dull", "deep", "long", "thin", "wide"),
+        ("metal", "glass", "steel", "paper", "stone"),
+    )
+    captions = [f"{look} scratch on {stuff} surface" for look in looks for stuff in stuffs]
+    captions[4], captions[8] = "red scrach on teh suface", "Suface <b>worn</b>"
+    table = {"image": [square("red", seed=n) for n in range(30)], "caption": captions}
+    pq.write_table(pa.table(table), tmp_path / "notes.parquet")
+    assert run("ingest", tmp_path / "notes.parquet", "--out", tmp_path / "cat")[0] == 0
+    kept = run_json("repair", tmp_path / "cat", "--no-spelling")
+    assert (kept["changed"], kept["removed"]) == (1, {"mark-up": 1})
+    value = run_json("repair", tmp_path / "cat", "--out", tmp_path / "out")
+    assert value["removed"] == {"spelling": 2, "mark-up": 1}
+    pages = (tmp_path / "out" / "repair.html").read_bytes()
+    assert b"<ins>scratch</ins>" in pages
+    after = [one["after"] for one in value["examples"]]
+    assert after == ["red scratch on teh surface", "Surface worn"]
+    version = Catalog.open(tmp_path / "cat").version
+    assert run_json("repair", tmp_path / "cat", "--out", tmp_path / "out") == value
+    assert (tmp_path / "out" / "repair.html").read_bytes() == pages
+    assert Catalog.open(tmp_path / "cat").version == version
+
+
 def test_a_captioner_from_a_folder_is_asked_about_rows_without_a_caption(run, run_json, tmp_path):
     colours = list(COLOURS) * 8
     images = [square(one, seed=n) for n, one in enumerate(colours)]
@@ -67,6 +91,8 @@ def test_a_captioner_from_a_folder_is_asked_about_rows_without_a_caption(run, ru
         (["--endpoint", "ftp://x", "--endpoint-model", "m"], 1, "expected an endpoint as https://HOST/v1"),
         (["--captioner", "local-dir:x", "--endpoint", "http://x/v1"], 2, "expected one captioner"),
         (["--borrow", "keyword"], 2, "did you mean 'keywords'?"),
+        (["--vocabulary", "terms"], 2, "expected synset, or terms:FILE"),
+        (["--vocabulary", "terms:nowhere.csv"], 1, "nowhere.csv"),
         (["--recaption", "all"], 2, "a captioner is needed"),
         (["--score-model", "nowhere/model"], 1, "expected a model folder, found nothing"),
         (["--text-columns", "captions"], 1, "did you mean 'caption'"),

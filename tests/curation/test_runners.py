@@ -13,7 +13,7 @@ from killing import Telling, two_killed
 from planted import catalog_of, shipped
 from synsight.curation.audit import caption_checks, image_checks
 from synsight.curation.audit.auditing import audit
-from synsight.curation.repair import clean_column, cleaning, steps
+from synsight.curation.repair import clean_column, cleaning, spelling, steps
 from synsight.curation.repair.repairing import repair
 from synsight.data.catalog import Catalog
 from synsight.process_pool import ProcessRunner
@@ -58,7 +58,7 @@ def elsewhere(request) -> Runner:
 @pytest.fixture
 def small_chunks(monkeypatch):
     """So that two workers share the rows."""
-    for module in (caption_checks, cleaning, clean_column, steps):
+    for module in (caption_checks, cleaning, clean_column, spelling, steps):
         monkeypatch.setattr(module, "ROWS_PER_CHUNK", 60)
     monkeypatch.setattr(image_checks, "BYTES_PER_CHUNK", 1)
 
@@ -67,13 +67,13 @@ def catalogs(folder: Path) -> tuple[Path, Path]:
     """The same rows twice: images good, broken and double, captions of every kind."""
     images = shipped("emoji", ROWS)
     images[3], images[5], images[7] = b"no image", None, images[6]
+    captions = [f"{text} {n % 50}" if n % 3 and text else text for n, text in enumerate(SAID * 35)][:ROWS]
+    captions[0] = "a red haert 50"
     for name in ("here", "there"):
         catalog_of(
             folder / name,
             images,
-            caption=[f"{text} {n % 50}" if n % 3 and text else text for n, text in enumerate(SAID * 35)][
-                :ROWS
-            ],
+            caption=captions,
             keywords=[[NOUNS[n % len(NOUNS)]] if n % 4 else None for n in range(ROWS)],
             group=[f"g{n // 2}" for n in range(ROWS)],
             split=["test" if n % 5 == 0 else "train" for n in range(ROWS)],
@@ -119,6 +119,7 @@ def test_a_repair_writes_the_same_captions(elsewhere, small_chunks, tmp_path):
     first, second = repaired(here, ThreadRunner(workers=2)), repaired(there, elsewhere)
     origins = whole(here)["caption_origin"].to_pylist()
     assert {"original", "cleaned", "keywords"} <= set(origins)
+    assert whole(here)["caption_clean"][0].as_py() == "a red heart 50"
     assert second == first
     assert first.count(b"\n") == sum(one not in ("original", None) for one in origins)
     assert whole(there).equals(whole(here), check_metadata=True)

@@ -10,11 +10,19 @@ from browser import Browser, needs_browser
 from test_audit_page import PICTURE
 from test_page import Shape, drawn_apart
 
-from synsight.records import AuditSummary, Example, Finding, FindingExample
+from synsight.records import (
+    AuditSummary,
+    Example,
+    Finding,
+    FindingExample,
+    RepairExample,
+    RepairSummary,
+)
 from synsight.reports import ReportPage, write_report, write_sweep_report
 from synsight.reports.audit_page import audit_page
 from synsight.reports.decision_page import decision_html
 from synsight.reports.decision_records import ErrorPair, Estimate, LeftOut, Note
+from synsight.reports.repair_page import repair_page
 
 TEXTS = hostile.texts()
 
@@ -43,6 +51,31 @@ def audit(path):
         details=[finding],
     )
     path.write_text(audit_page(summary, title=TEXTS[3]), encoding="utf-8")
+    return path
+
+
+def repaired(path):
+    examples = [
+        RepairExample(
+            id=one,
+            before=one,
+            after=one[::-1] if number % 2 else f"{one} x",
+            origin=f"captioner:{one}" if number < 10 else "cleaned",
+            removed=[one],
+        )
+        for number, one in enumerate(TEXTS)
+    ]
+    summary = RepairSummary(
+        rows=1000,
+        changed=1000,
+        origins={TEXTS[0]: 900, f"captioner:{TEXTS[1]}": 100},
+        removed={TEXTS[2]: 1},
+        unusable_answers={TEXTS[3]: 1},
+        examples=examples,
+        settings={TEXTS[4]: TEXTS[5]},
+    )
+    pictures = {one: PICTURE if number % 2 else one for number, one in enumerate(TEXTS)}
+    path.write_text(repair_page(summary, pictures=pictures, title=TEXTS[6]), encoding="utf-8")
     return path
 
 
@@ -112,6 +145,7 @@ def test_a_thousand_hostile_texts_do_nothing_in_a_browser(tmp_path):
     made = {
         "gallery": gallery(tmp_path / "gallery.html"),
         "audit": audit(tmp_path / "audit.html"),
+        "repair": repaired(tmp_path / "repair.html"),
         "sweep": write_sweep_report(tmp_path / "sweep.html", pages.sweep_page(" ".join(TEXTS[:40]))),
         "decision": decision(tmp_path / "decision.html"),
         "decision-ja": decision(tmp_path / "decision-ja.html", "ja"),

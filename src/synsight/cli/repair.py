@@ -18,6 +18,8 @@ def repair(
     catalog: Path,
     *,
     text_columns: str = "caption",
+    spelling: Annotated[bool, Parameter(negative="--no-spelling")] = True,
+    vocabulary: str = "synset",
     keywords_column: str = "keywords",
     borrow: str = "keywords,near-image",
     captioner: str | None = None,
@@ -40,6 +42,8 @@ def repair(
     Args:
         catalog: The catalog's folder.
         text_columns: Columns that are the caption, with commas between.
+        spelling: Put misspelt words right, where the catalog's own words tell what was meant.
+        vocabulary: terms:FILE: your own words, as for words, which are spelt as they should be.
         keywords_column: Column to borrow keywords from.
         borrow: Where a row without a useful caption may borrow one: keywords, near-image, or none.
         captioner: Make captions with this image-to-text model: hf-hub:OWNER/NAME or local-dir:PATH.
@@ -54,7 +58,7 @@ def repair(
             catalog: by what the catalog's own pairs teach.
         batch_size: Images that a local captioner computes at a time.
         device: Where it computes, as cuda:0; a GPU if there is one.
-        out: Also write repair.json and all changes (changes.jsonl) to this folder.
+        out: Also write a page (repair.html), repair.json and all changes (changes.jsonl) to this folder.
         runner: Where texts are worked on: local (this process), processes (one a core) or ray (a cluster).
         address: Of the Ray cluster; that of RAY_ADDRESS unless given, else one on this machine.
         json: Print one JSON object.
@@ -65,6 +69,8 @@ def repair(
     summary = run(
         catalog,
         text_columns=names(text_columns),
+        spelling=spelling,
+        vocabulary=vocabulary,
         keywords_column=keywords_column,
         borrow=names(borrow) if borrow != "none" else (),
         captioner=captioner,
@@ -90,7 +96,7 @@ def _table(summary: RepairSummary) -> Iterator[RenderableType | str]:
     facts: dict[str, object] = {
         "captions": f"{summary.rows:,}, of which {summary.changed:,} changed",
         "origin": count_text(summary.origins),
-        "taken out": count_text(summary.removed) or "nothing",
+        "taken out or mended": count_text(summary.removed) or "nothing",
         "left as they are": f"{summary.kept_useless:,} useless ones for which there is nothing better",
         "without any": f"{summary.without_caption:,}",
         "distinct": f"{before['distinct_share']:.1%} before, {after['distinct_share']:.1%} after",
@@ -103,8 +109,8 @@ def _table(summary: RepairSummary) -> Iterator[RenderableType | str]:
             facts["answers not used"] = count_text(summary.unusable_answers)
     if summary.scored:
         facts["compared"] = f"{summary.scored:,} rows by {summary.settings['score_model']}"
-    if summary.out:
-        facts["written to"] = summary.out
     yield fact_table(facts)
     for one in summary.examples[:: max(len(summary.examples) // SHOWN, 1)][:SHOWN]:
         yield f"  {one.before!r} -> {one.after!r} ({one.origin})"
+    if summary.report:
+        yield f"report: {summary.report}"

@@ -42,6 +42,7 @@ MADE_BY_INGEST = (
 MADE_LATER = frozenset(
     {
         *("image_hash", "image_flags", "caption_flags", "caption_score", "caption_clean", "language"),
+        "caption_removed",
         *("caption_repaired", "caption_origin", "caption_embedding", "neighbours", "neighbour_similarity"),
         *("place", "reject_reason", "reject_message"),
     }

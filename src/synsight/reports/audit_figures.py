@@ -5,10 +5,9 @@ from collections.abc import Mapping
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from synsight.records import AuditSummary, Finding
-from synsight.reports.chart import ACCENT, SERIES, Chart
+from synsight.reports.chart import ACCENT, SERIES, Chart, finish_share_bars
 from synsight.reports.svg import INK, SETTINGS
 from synsight.reports.text import shortened
 
@@ -39,20 +38,14 @@ def findings_chart(summary: AuditSummary) -> Chart | None:
                 place, 100 * one.share, color=colour, height=0.66, hatch=hatch, edgecolor=INK, linewidth=0
             )
             axes.bar_label(bar, [f"{one.rows:,}"], padding=4, fontsize=8.5)
-        axes.set_yticks(range(len(found)), [shortened(one.flag, most=28) for one in found])
-        axes.set_ylim(len(found) - 0.4, -0.6)
-        axes.set_xlim(0, max(1.0, 112 * max(one.share for one in found)))
-        axes.set_xlabel(f"share of the {summary.rows:,} rows; beside the bars: rows")
-        axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
-        axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(axis="y", length=0)
+        names = [shortened(one.flag, most=28) for one in found]
+        longest = max(1.0, 112 * max(one.share for one in found))
+        finish_share_bars(axes, names, longest=longest, rows=summary.rows)
         kinds = dict.fromkeys(one.kind for one in found)
         handles = [Patch(facecolor=KINDS[kind][1], hatch=KINDS[kind][2], edgecolor=INK) for kind in kinds]
         if len(handles) > 1:
-            names = [KINDS[kind][0] for kind in kinds]
-            figure.legend(handles, names, loc="outside upper left", ncols=len(names), fontsize=9)
+            titles = [KINDS[kind][0] for kind in kinds]
+            figure.legend(handles, titles, loc="outside upper left", ncols=len(titles), fontsize=9)
     return Chart(
         "findings",
         figure,

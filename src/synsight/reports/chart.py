@@ -6,12 +6,15 @@ tells them apart.
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from synsight.reports.svg import inline_svg
+from synsight.reports.svg import INK, inline_svg
 
 ACCENT = "#d9730d"
 
@@ -55,3 +58,23 @@ def _safe_cell(cell: object) -> object:
     if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}:
         return f"'{cell}"
     return cell
+
+
+def finish_share_bars(axes: Axes, names: Sequence[str], *, longest: float, rows: int) -> None:
+    """Names, limits and axes of horizontal bars that are percentages of the rows, the first one on top.
+
+    Args:
+        axes: With a bar at 0, 1, ..., and the rows counted beside each.
+        names: Of the bars.
+        longest: Percentage that leaves room for the longest bar's count.
+        rows: That 100% are.
+    """
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, longest)
+    axes.set_xlabel(f"share of the {rows:,} rows; beside the bars: rows")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+    axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)

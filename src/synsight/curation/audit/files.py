@@ -1,7 +1,5 @@
 """What an audit leaves in its folder: findings.parquet, audit.json, and examples for the page."""
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
 
 from synsight.curation.audit.flags import FLAGS
 from synsight.curation.outlines import BETWEEN, row_texts
+from synsight.curation.thumbnails import thumbnail
 from synsight.data.catalog import Catalog
-from synsight.data.images import decode_image
-from synsight.errors import DataError, ImageError
+from synsight.errors import DataError
 from synsight.files import read_json, replacing, write_json
 from synsight.records import AuditSummary, Finding, FindingExample, as_json
 from synsight.seeding import generator
@@ -25,7 +22,6 @@ FINDINGS, SUMMARY, REPORT = "findings.parquet", "audit.json", "report.html"
 NAMES = (FINDINGS, SUMMARY, REPORT)
 EXAMPLES = 12
 """Of each flag."""
-THUMBNAIL_SIDE = 96
 ROWS_AT_ONCE = 65_536
 _SCHEMA = pa.schema(
     [
@@ -139,7 +135,7 @@ def _examples(
             score=scores[place],
             reason=reasons[place],
             caption=captions[place],
-            thumbnail=_thumbnail(row.get("image")),
+            thumbnail=thumbnail(row.get("image")),
         )
         for row, place in zip(rows, chosen, strict=True)
     ]
@@ -151,15 +147,3 @@ def _captions(catalog: Catalog, positions: np.ndarray, text_columns: Sequence[st
         return [""] * len(positions)
     batches = catalog.take(positions, columns).combine_chunks().to_batches()
     return [text.replace(BETWEEN, "; ") for batch in batches for text in row_texts(batch, columns)]
-
-
-def _thumbnail(data: bytes | None) -> str:
-    """A small WebP as a data URL; "" for what cannot be decoded."""
-    try:
-        image = decode_image(data or b"", shrink_to=THUMBNAIL_SIDE)
-    except ImageError:
-        return ""
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

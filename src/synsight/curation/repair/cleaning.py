@@ -1,8 +1,8 @@
 """What is no description taken out of captions: templates, addresses, numbers, parts of file names.
 
-Spelling, case and language stay as they are; only what was read in a wrong encoding is mended. A caption of
-which nothing is left is no empty caption but none at all: the column says null, and `repair` keeps the
-original unless it finds something better.
+Case and language stay as they are; what was read in a wrong encoding is mended, and misspelt words are, where
+the catalog tells what was meant (see `spelling`). A caption of which nothing is left is no empty caption but
+none at all: the column says null, and `repair` keeps the original unless it finds something better.
 """
 
 import re
@@ -19,13 +19,17 @@ from synsight.curation.codes import LEAST_LETTERS, code_spans, letters
 from synsight.curation.outlines import BETWEEN, GROUP, OutlineStage
 from synsight.curation.passages import text_key, without_templates
 from synsight.curation.privacy import comparable, email_spans, masked, phone_spans, url_spans
+from synsight.curation.repair.spelling import Spelling
 from synsight.data.catalog import Catalog
 from synsight.language.clean import MAX_CHARACTERS, is_plain
 from synsight.language.texts import texts_of_rows
 from synsight.models.prompting import visible
 from synsight.stages import Runner, ThreadRunner, chunk_key
 
-CLEAN, FOUND, REMOVED = "caption_clean", "caption_found", "removed"
+CLEAN, FOUND, REMOVED = "caption_clean", "caption_found", "caption_removed"
+SPELLING = "spelling"
+"""Among what was removed: misspelt words gave way to right ones."""
+AS_SPELT = Spelling()
 ROWS_PER_CHUNK = 4096
 """Work that a kill may cost: about a second."""
 
@@ -78,23 +82,24 @@ class Cleaned:
     """None: nothing is left that says anything."""
     removed: tuple[str, ...] = ()
     """What went, as short stable words for counting: `template`, `url`, `email`, `phone`, `code`,
-    `file-name`, `mark-up`."""
+    `file-name`, `mark-up`, `spelling`."""
 
 
-def clean(text: str, templates: Container[int] = frozenset()) -> Cleaned:
-    """Take out of a caption what does not describe its image.
+def clean(text: str, templates: Container[int] = frozenset(), spelling: Spelling = AS_SPELT) -> Cleaned:
+    """Take out of a caption what does not describe its image, and put its misspelt words right.
 
-    Idempotent: what is left, cleaned again with the same templates, stays.
+    Idempotent: what is left, cleaned again with the same templates and spelling, stays.
 
     Args:
         text: A caption as found; its first 4,000 characters are read.
         templates: Keys of what stands on many images; see `passages.without_templates`.
+        spelling: The catalog's misspelt words, and what was meant.
     """
     removed: dict[str, None] = {}
     before = text[:MAX_CHARACTERS]
-    text = _one_pass(before, templates, removed)
+    text = _one_pass(before, templates, spelling, removed)
     for _ in range(8):  # each layer of escapes, or a code that a name hid, takes one more
-        if (again := _one_pass(text, templates, removed)) == text:
+        if (again := _one_pass(text, templates, spelling, removed)) == text:
             break
         text = again
     if letters(text) < LEAST_LETTERS and (removed or not any(map(str.isalnum, text))):
@@ -108,17 +113,22 @@ class CleanStage:
 
     text_columns: tuple[str, ...]
     templates: Collection[int]
+    spelling: Spelling = AS_SPELT
 
     name = "clean_captions"
-    version = "2"
+    version = "3"
 
     @property
     def settings(self) -> Mapping[str, object]:
         """See `Stage.settings`."""
-        return {"text_columns": list(self.text_columns), "templates": chunk_key(sorted(self.templates))}
+        return {
+            "text_columns": list(self.text_columns),
+            "templates": chunk_key(sorted(self.templates)),
+            "spelling": self.spelling.digest,
+        }
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Columns `caption_clean`, `caption_found` (string) and `removed` (list<string>)."""
+        """Columns `caption_clean`, `caption_found` (string) and `caption_removed` (list<string>)."""
         rows = [self.row(texts) for texts in texts_of_rows(batch, self.text_columns)]
         return pa.record_batch(
             {
@@ -132,7 +142,7 @@ class CleanStage:
         """A row's texts as one clean caption, and as they were found."""
         if text_key(BETWEEN.join(texts)) in self.templates:
             return Cleaned(None, ("template",)), joined(texts)
-        cleaned = [clean(text, self.templates) for text in texts]
+        cleaned = [clean(text, self.templates, self.spelling) for text in texts]
         removed = tuple(dict.fromkeys(one for some in cleaned for one in some.removed))
         return Cleaned(joined([one.text for one in cleaned]), removed), joined(texts)
 
@@ -167,14 +177,17 @@ def joined(texts: Sequence[str | None]) -> str | None:
     return ". ".join([*(one.rstrip(" .") for one in found[:-1]), *found[-1:]]) or None
 
 
-def _one_pass(text: str, templates: Container[int], removed: dict[str, None]) -> str:
+def _one_pass(text: str, templates: Container[int], spelling: Spelling, removed: dict[str, None]) -> str:
     text, share = without_templates(text, templates)
     if share:
         removed["template"] = None
     text = _mended(text, removed)
     text = _without_private(text, removed)
-    text = _without_file_names(text, removed)
-    return _tidy(text)
+    text = _tidy(_without_file_names(text, removed))
+    right = spelling.put_right(text)[:MAX_CHARACTERS]
+    if right != text:
+        removed[SPELLING] = None
+    return right
 
 
 def _mended(text: str, removed: dict[str, None]) -> str:

@@ -1,6 +1,8 @@
 """The verb `repair`: captions cleaned, borrowed or made anew, and the better one kept. Nothing is lost.
 
-    caption_clean           what is left of the caption without templates, addresses and parts of file names
+    caption_clean           what is left of the caption without templates, addresses and parts of file names,
+                            its misspelt words put right
+    caption_removed         what was taken out or put right: `template`, `url`, `spelling`, ...
     caption_repaired        the caption to use
     caption_origin          where it comes from: original, cleaned, keywords, near-image, captioner:NAME
     caption_repaired_score  its image-text score, 0 to 1; null: nobody scored it
@@ -9,25 +11,31 @@
 `caption` is never written; `caption_score` stays the audit's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from synsight.curation.repair.choosing import ModelScorer, PairScorer
 from synsight.curation.repair.clean_column import clean_captions
 from synsight.curation.repair.cleaning import CLEAN
 from synsight.curation.repair.endpoint import KEY_VARIABLE, EndpointCaptioner
+from synsight.curation.repair.examples import pictures_of
 from synsight.curation.repair.own_scores import CatalogScorer
+from synsight.curation.repair.spelling import words_of
 from synsight.curation.repair.steps import Repair
 from synsight.data.catalog import Catalog
 from synsight.data.written_reports import note_report
 from synsight.errors import ConfigError, UsageError, near_names
-from synsight.files import append_json_line, replacing, write_json
+from synsight.files import append_json_line, replacing, write_json, write_text
+from synsight.language.terms import Terms, load_terms
 from synsight.language.texts import check_text_columns
 from synsight.models.captioners import Captioner, HubCaptioner
 from synsight.records import RepairSummary, as_json
+from synsight.reports.repair_page import repair_page
 from synsight.stages import Runner
 
+CHANGES, SUMMARY, REPORT = "changes.jsonl", "repair.json", "repair.html"
 BORROW = ("keywords", "near-image")
 """Where a caption may be borrowed from."""
 
@@ -36,6 +44,8 @@ def repair(
     catalog: str | Path | Catalog,
     *,
     text_columns: Sequence[str] = ("caption",),
+    spelling: bool = True,
+    vocabulary: str = "synset",
     keywords_column: str = "keywords",
     borrow: Sequence[str] = BORROW,
     captioner: str | Captioner | None = None,
@@ -62,6 +72,8 @@ def repair(
     Args:
         catalog: Its folder, or an open catalog.
         text_columns: String or list-of-string columns that are the caption.
+        spelling: Put misspelt words right, where the catalog's own words tell what was meant.
+        vocabulary: `terms:FILE`: the company's own words, as for `words`, are spelt as they should be.
         keywords_column: Column to borrow keywords from, if the catalog has it.
         borrow: Where to borrow: `keywords`, `near-image`, or neither.
         captioner: "hf-hub:ID" or "local-dir:PATH" of an image-to-text model, or a `Captioner`.
@@ -79,10 +91,11 @@ def repair(
         batch_size: Images that a local captioner computes at a time.
         device: Where it computes; None: a GPU if there is one.
         runner: Where the stages over text run; None: threads of this process. Captioners run in this process.
-        out: Folder for `repair.json` and `changes.jsonl`; None: neither is written.
+        out: Folder for `repair.html`, `repair.json` and `changes.jsonl`; None: nothing is written.
 
     Raises:
-        DataError: A text column is missing or holds no text, or the captioner says the same of everything.
+        DataError: A text column is missing or holds no text, the file of terms is wrong, or the captioner
+            says the same of everything.
         ConfigError: A number or URL is not as it must be.
         UsageError: An unknown name, or options that exclude each other.
         CatalogError: There is no catalog.
@@ -94,10 +107,19 @@ def repair(
     check_text_columns(opened, text_columns)
     asked = _captioner(captioner, endpoint, endpoint_model, endpoint_key, device, batch_size)
     scorer = _scorer(score_model)
-    clean_captions(opened, tuple(text_columns), runner=runner)
+    terms = _terms(vocabulary)
+    clean_captions(
+        opened,
+        tuple(text_columns),
+        spelling=spelling,
+        own_words=words_of(terms) if terms and spelling else (),
+        runner=runner,
+    )
     job = Repair(
         catalog=opened,
         text_columns=tuple(text_columns),
+        spelling=spelling,
+        terms=terms,
         keywords_column=keywords_column if "keywords" in borrow else None,
         near_images="near-image" in borrow,
         captioner=asked,
@@ -141,6 +163,17 @@ def _check(
             raise ConfigError(f"{name} must be >= 1; got {value!r}.")
 
 
+def _terms(vocabulary: str) -> Terms | None:
+    kind, _, file = vocabulary.partition(":")
+    if vocabulary == "synset":
+        return None
+    if kind != "terms" or not file:
+        raise UsageError(
+            f"expected synset, or terms:FILE with your own words, as the vocabulary; got {vocabulary!r}."
+        )
+    return load_terms(file)
+
+
 def _captioner(
     captioner: str | Captioner | None,
     endpoint: str | None,
@@ -163,16 +196,18 @@ def _scorer(score_model: str | PairScorer | None) -> PairScorer | CatalogScorer 
 
 
 def _written(job: Repair, summary: RepairSummary, out: Path) -> RepairSummary:
-    """The summary and all changes as files."""
-    note_report(job.catalog, out, verb="repair", names=("changes.jsonl", "repair.json"))
-    changes = out / "changes.jsonl"
+    """The page, the summary and all changes as files; the same for the same catalog."""
+    note_report(job.catalog, out, verb="repair", names=(CHANGES, SUMMARY, REPORT))
+    changes = out / CHANGES
     with replacing(changes) as temporary:
         temporary.touch()
         for change in job.changes():
             append_json_line(temporary, as_json(change))
-    found: Mapping[str, Any] = {**as_json(summary), "out": str(out)}
-    write_json(out / "repair.json", found)
-    return RepairSummary(**{**summary.__dict__, "out": str(out)})
+    pictures = pictures_of(job.catalog, summary.examples)
+    write_text(out / REPORT, repair_page(summary, pictures=pictures, title=job.catalog.name))
+    summary = replace(summary, out=str(out), report=str(out / REPORT))
+    write_json(out / SUMMARY, as_json(summary))
+    return summary
 
 
 __all__ = ["BORROW", "CLEAN", "repair"]

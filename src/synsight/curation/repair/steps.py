@@ -17,8 +17,9 @@ import pyarrow as pa
 from synsight.curation.repair.borrowing import hashes_of, keyword_caption, keyword_rule, near_image_captions
 from synsight.curation.repair.choosing import SCORES, SMALLEST_GAIN, Option, PairScorer, ScoreStage
 from synsight.curation.repair.clean_column import removed_counts
-from synsight.curation.repair.cleaning import CLEAN, ROWS_PER_CHUNK, joined
+from synsight.curation.repair.cleaning import CLEAN, REMOVED, ROWS_PER_CHUNK, SPELLING, joined
 from synsight.curation.repair.diversity import Diversity, diversity
+from synsight.curation.repair.examples import Examples
 from synsight.curation.repair.open_rows import OpenRow, choice
 from synsight.curation.repair.own_scores import SMALLEST_GAIN as OWN_GAIN
 from synsight.curation.repair.own_scores import CatalogScorer, own_scores
@@ -28,6 +29,7 @@ from synsight.data.catalog import POSITION, Catalog, Commit
 from synsight.data.column_stage import ColumnSpool
 from synsight.errors import DataError
 from synsight.files import read_json, write_json
+from synsight.language.terms import Terms
 from synsight.language.texts import texts_of_rows
 from synsight.models.captioners import Captioner
 from synsight.records import RepairExample, RepairSummary, as_json
@@ -36,10 +38,11 @@ from synsight.stages import Runner, ThreadRunner, chunk_key
 REPAIRED, ORIGIN = "caption_repaired", "caption_origin"
 REPAIRED_SCORE, CLEAN_SCORE = "caption_repaired_score", "caption_clean_score"
 FLAGS = "caption_flags"
-MISMATCH = "mismatch"
-USELESS_FLAGS = frozenset({MISMATCH, "no-known-noun"})
-"""The audit's flags on a caption that cleaning cannot mend."""
-VERSION = "3"
+MISMATCH, NO_KNOWN_NOUN = "mismatch", "no-known-noun"
+USELESS_FLAGS = frozenset({MISMATCH, NO_KNOWN_NOUN})
+"""The audit's flags on a caption that cleaning cannot mend; but a word put right may be the missing noun."""
+CLEANED = "cleaned"
+VERSION = "4"
 EXAMPLES = 50
 ROWS_A_REQUEST, ROWS_A_BATCH = 4, 64
 """Rows whose captions a kill may cost: at an endpoint, and with a local captioner."""
@@ -51,6 +54,8 @@ class Repair:
 
     catalog: Catalog
     text_columns: tuple[str, ...]
+    spelling: bool
+    terms: Terms | None
     keywords_column: str | None
     near_images: bool
     captioner: Captioner | None
@@ -66,6 +71,8 @@ class Repair:
         """What the results depend on, as JSON values."""
         return {
             "text_columns": list(self.text_columns),
+            "spelling": self.spelling,
+            "terms": self.terms.digest if self.terms else None,
             "keywords_column": self.keywords_column,
             "near_images": self.near_images,
             "captioner": self.captioner.name if self.captioner else None,
@@ -126,7 +133,7 @@ class Repair:
 
     def changes(self) -> Iterator[RepairExample]:
         """Every row whose repaired caption is not the caption as found."""
-        names = ["id", REPAIRED, ORIGIN, REPAIRED_SCORE, CLEAN_SCORE]
+        names = ["id", REPAIRED, ORIGIN, REPAIRED_SCORE, CLEAN_SCORE, REMOVED]
         columns = list(dict.fromkeys([*names, *self.text_columns]))
         for batch in self.catalog.scan(columns, batch_size=ROWS_PER_CHUNK):
             texts = texts_of_rows(batch, self.text_columns)
@@ -140,6 +147,7 @@ class Repair:
                         origin=row[ORIGIN],
                         score=row[REPAIRED_SCORE],
                         score_before=row[CLEAN_SCORE],
+                        removed=row[REMOVED] if row[ORIGIN] == CLEANED else [],
                     )
 
     # -- inside -----------------------------------------------------------------------------------
@@ -152,7 +160,7 @@ class Repair:
     def _columns(self) -> list[str]:
         """Text that decides."""
         more = [one for one in (FLAGS, self._keywords) if one and one in self.catalog.columns]
-        return list(dict.fromkeys([*self.text_columns, CLEAN, *more]))
+        return list(dict.fromkeys([*self.text_columns, CLEAN, REMOVED, *more]))
 
     @property
     def _keywords(self) -> str | None:
@@ -185,8 +193,12 @@ class Repair:
         if FLAGS in batch.schema.names:
             flags = batch.column(FLAGS).to_pylist()
         texts, cleans = texts_of_rows(batch, self.text_columns), batch.column(CLEAN).to_pylist()
-        for some, clean, raised in zip(texts, cleans, flags, strict=True):
-            yield joined(some), clean, USELESS_FLAGS.intersection(raised or ())
+        for some, clean, removed, raised in zip(
+            texts, cleans, batch.column(REMOVED).to_pylist(), flags, strict=True
+        ):
+            is_spelt = clean is not None and SPELLING in removed
+            mended = {NO_KNOWN_NOUN} if is_spelt else set()
+            yield joined(some), clean, USELESS_FLAGS.intersection(raised or ()) - mended
 
     def _borrow_near_images(self, opened: Mapping[int, OpenRow]) -> None:
         hashes = hashes_of(self.catalog) if self.near_images else None
@@ -278,18 +290,15 @@ class Repair:
         origins: Counter[str],
     ) -> RepairSummary:
         rows = self.catalog.count_rows()
-        changed, examples = 0, []
+        examples = Examples(EXAMPLES)
         for change in self.changes():
-            changed += 1
-            examples.append(change)
-            if len(examples) == 2 * EXAMPLES * 8:  # every second stays, so that they come from all over
-                examples = examples[::2]
+            examples.add(change)
         measured = {"before": self._diversity(self.text_columns), "after": self._diversity([REPAIRED])}
         if recaptions:
             measured["captioner"] = diversity(recaptions.texts.values())
         return RepairSummary(
             rows=rows,
-            changed=changed,
+            changed=examples.seen,
             origins=dict(origins.most_common()),
             removed=removed_counts(self.catalog),
             kept_useless=sum(bool(one.found) and not (one.clean or one.others) for one in opened.values()),
@@ -298,16 +307,10 @@ class Repair:
             unusable_answers=recaptions.reasons if recaptions else {},
             scored=sum(bool(one) for one in scores.values()),
             diversity={name: asdict(one) for name, one in measured.items()},
-            examples=_spread(examples, EXAMPLES),
+            examples=examples.chosen(),
             settings=self.settings,
         )
 
     def _diversity(self, columns: Sequence[str]) -> Diversity:
         batches = self.catalog.scan(list(dict.fromkeys(columns)), batch_size=ROWS_PER_CHUNK)
         return diversity(joined(texts) for batch in batches for texts in texts_of_rows(batch, columns))
-
-
-def _spread(examples: Sequence[RepairExample], most: int) -> list[RepairExample]:
-    if len(examples) <= most:
-        return list(examples)
-    return [examples[place] for place in np.linspace(0, len(examples) - 1, most).astype(int)]
