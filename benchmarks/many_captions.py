@@ -2,6 +2,7 @@
 
     python benchmarks/many_captions.py [--rows 1000000 3000000 10000000] [--workers 1 2]
         [--runner processes] [--folder KEEP] [--cores 16 64 256] [--price 0.05]
+    python benchmarks/many_captions.py --rows 1000000 --workers 1 2 --turns 5
 
 Captions are made up from those of the shipped samples: each takes the build of one of them, in which every
 other word is drawn anew. They are written in chunks, to a catalog of each size. Each run is a process of its
@@ -10,6 +11,12 @@ processor time, the largest resident memory of the process that was called and o
 times a second), what the run leaves on disk, and the machine's load at its end. The last lines give a
 billion captions on paper, from the first number of workers at the largest size.
 
+With --turns the numbers of workers take turns instead, at the first size, and processor seconds alone are
+counted, so that other jobs on the machine matter little: captions a processor second of the workers, their
+ratio within a turn, and between what bounds the rate would grow on idle cores. Each run has another on few
+captions beside it, whose seconds, those of starting, are taken off. What this cannot see is waiting: for
+locks, for the disk, and for each other beyond the two bounds.
+
 Left out: images (the catalogs hold none), languages but those of the samples, stores and networks.
 """
 
@@ -17,6 +24,7 @@ import argparse
 import json
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +35,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from turns import machine
+from turns import machine, ratio
 
 import synsight.data
 from synsight.data.catalog import Catalog, Commit
@@ -35,6 +43,8 @@ from synsight.data.catalog import Catalog, Commit
 SCHEMA = pa.schema([("id", pa.string()), ("caption", pa.string()), ("split", pa.string())])
 ROWS_PER_FILE = 250_000
 BILLION = 1_000_000_000
+STARTING_ROWS = 16 * 8192
+"""For each worker, when its start is timed: every one of them gets some chunks, and so loads everything."""
 
 PROGRAM = """
 import json, os, resource, sys, threading, time
@@ -138,6 +148,42 @@ def measured(program: Path, catalog: Catalog, kind: str, workers: int) -> dict[s
     return {**json.loads(done.stdout), "disk": size_of(catalog.path) - before}
 
 
+def costs_in_turns(
+    program: Path, start: Catalog, catalog: Catalog, workers: list[int], turns: int
+) -> dict[int, list[tuple[float, float]]]:
+    """Number of workers -> for each turn, processor seconds a caption: of workers, of the calling process."""
+    found: dict[int, list[tuple[float, float]]] = {number: [] for number in workers}
+    for turn in range(turns):
+        for number in workers if turn % 2 else workers[::-1]:
+            few, all_ = (measured(program, one, "processes", number) for one in (start, catalog))
+            rows, seconds, own = (
+                all_[name] - few[name] for name in ("captions", "cpu_seconds", "own_cpu_seconds")
+            )
+            found[number].append(((seconds - own) / rows, own / rows))
+    return found
+
+
+def show_turns(found: dict[int, list[tuple[float, float]]]) -> None:
+    for number, costs in found.items():
+        rates = [1 / shared for shared, _ in costs]
+        print(
+            f"{number} worker(s): {statistics.median(rates):,.0f} [{min(rates):,.0f} to {max(rates):,.0f}] "
+            f"captions a processor second of the workers; in the calling process "
+            f"{1e6 * statistics.median(own for _, own in costs):.1f} us each"
+        )
+    (one, before), *others = found.items()
+    for number, costs in others:
+        each = ratio([shared for shared, _ in before], [shared for shared, _ in costs])
+        parts = [[(shared / n, own) for shared, own in some] for n, some in ((one, before), (number, costs))]
+        alone, overlapped = (
+            ratio(*([bound(part) for part in some] for some in parts)) for bound in (sum, max)
+        )
+        print(
+            f"{number} worker(s) against {one}: {each} times the captions a processor second; on idle cores "
+            f"{alone} times the rate where nobody works while another does, {overlapped} where all do"
+        )
+
+
 def show(found: dict[str, float], workers: int) -> None:
     rows, mib = found["captions"], 2**20
     print(
@@ -178,12 +224,22 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where catalogs are kept for the next time")
     parser.add_argument("--cores", type=int, nargs="+", default=[16, 64, 256], help="of the cluster on paper")
     parser.add_argument("--price", type=float, default=0.05, help="dollars for a core and hour on paper")
+    parser.add_argument("--turns", type=int, help="compare numbers of workers by processor seconds alone")
     chosen = parser.parse_args()
+    few = STARTING_ROWS * max(chosen.workers)
+    if chosen.turns and (chosen.runner != "processes" or chosen.rows[0] < 2 * few):
+        parser.error(
+            f"--turns needs --runner processes, and at least {2 * few:,} captions with these workers."
+        )
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
         program = Path(temporary) / "words_program.py"
         program.write_text(PROGRAM)
         print(machine("pyarrow", "pylance", threads=max(chosen.workers)))
+        if chosen.turns:
+            start, catalog = (write_catalog(folder / f"captions_{n}", n) for n in (few, chosen.rows[0]))
+            show_turns(costs_in_turns(program, start, catalog, chosen.workers, chosen.turns))
+            return
         sizes = sorted(set(chosen.rows))
         firsts = []
         for rows in sizes:
