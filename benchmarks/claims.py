@@ -23,86 +23,36 @@ What it leaves out: other encoders and sizes, tuning of any recipe, runs of more
 
 import argparse
 import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from claims_page import page_of
+from claims_runs import DRAWS, FEW, TEXT, Arm, arms_of, folder_of, settings_of, starts
 from damage import damage_captions
-from turns import machine
 
 from synsight import evaluate, files, words
 from synsight.data.ingestion import ingest
-from synsight.evaluation import read_predictions, read_results
-from synsight.evaluation.comparison import paired_differences
-from synsight.evaluation.storage import PREDICTIONS
 from synsight.finetuning import finetune
 from synsight.recipes import pretrain
-from synsight.records import Result
-
-TEXT = "text"
-WIDE = {"encoder": "resnet14t"}
-"""As deep as resnet10t, with bottlenecks: 2048 features in place of 512."""
-PAPER_SHARE = 1 / 2.7
-"""Of CLIP's time that CatLIP needed in its paper."""
-DRAWS = 3
-QUESTIONS = (("knn", None), ("linear", None), ("fewshot", 10), ("episodes", 5))
-FEW = (5, 50)
-"""Labels a class of the fine-tuning: about 1% and 10% of the rows."""
-DAMAGED = "half damaged"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One way of pretraining."""
-
-    name: str
-    recipe: str
-    steps: int
-    damaged: bool = False
-    changes: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
     arguments = _arguments()
     catalogs = {False: _catalog(arguments, 0.0), True: _catalog(arguments, 0.5)}
     ratio = _step_ratio(arguments, catalogs[False])
-    arms = _arms(arguments, ratio)
+    arms = arms_of(arguments, ratio)
     for seed in range(arguments.seeds):
         for arm in arms:
             _judged(arguments, arm, catalogs, seed)
         _finetuned(arguments, catalogs[False], seed)
     if arguments.reference:
         _reference(arguments, catalogs[False])
-    page = "\n".join(_page(arguments, arms, ratio))
+    page = "\n".join(page_of(arguments, arms, ratio))
     files.write_text(arguments.out / "claims.md", page)
     print(page)
-
-
-def _arms(arguments: argparse.Namespace, ratio: float) -> list[Arm]:
-    steps = arguments.steps
-    equal = round(arguments.clip_steps * ratio)
-    stopped, unwatched = {"stopping.enabled": True}, {"monitor.metric": "none"}
-    arms = [
-        Arm("simclr", "simclr", steps),
-        Arm("lgsimclr", "lgsimclr", steps),
-        Arm("simclr, 2048", "simclr", steps, changes=WIDE),
-        Arm("lgsimclr, 2048", "lgsimclr", steps, changes=WIDE),
-        Arm("lgsimclr, long, peak", "lgsimclr", 4 * steps, changes=stopped),
-        Arm("lgsimclr, long, last", "lgsimclr", 4 * steps, changes=unwatched | {"stopping.enabled": False}),
-    ]
-    for damaged in (False, True):
-        told = f", {DAMAGED}" if damaged else ""
-        arms += [
-            Arm(f"clip{told}", "clip", arguments.clip_steps, damaged),
-            Arm(f"catlip, equal time{told}", "catlip", equal, damaged),
-            Arm(f"catlip, 1/2.7 of the time{told}", "catlip", round(equal * PAPER_SHARE), damaged),
-        ]
-    return arms
 
 
 def _catalog(arguments: argparse.Namespace, damage: float) -> Path:
@@ -148,11 +98,6 @@ def _damaged(table: pa.Table, share: float) -> pa.Table:
     return table
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    changes = dict(change.split("=", 1) for change in arguments.set)
-    return {"label": arguments.labels.split(",")[0], "text_column": TEXT, **changes}
-
-
 def _step_ratio(arguments: argparse.Namespace, catalog: Path) -> float:
     """CLIP's step over CatLIP's: measured in turns, the median."""
     kept = arguments.out / "step_ratio.json"
@@ -161,7 +106,7 @@ def _step_ratio(arguments: argparse.Namespace, catalog: Path) -> float:
         for _ in range(5):
             pace = [
                 pretrain(
-                    recipe, data=catalog, dry_run=True, **_settings(arguments), steps=100
+                    recipe, data=catalog, dry_run=True, **settings_of(arguments), steps=100
                 ).seconds_per_step
                 for recipe in ("clip", "catlip")
             ]
@@ -171,8 +116,8 @@ def _step_ratio(arguments: argparse.Namespace, catalog: Path) -> float:
 
 
 def _judged(arguments: argparse.Namespace, arm: Arm, catalogs: dict[bool, Path], seed: int) -> None:
-    folder = arguments.out / "runs" / arm.name.replace("/", "_of_").replace(", ", "_").replace(" ", "_")
-    settings = _settings(arguments) | {"seed": seed, "steps": arm.steps} | arm.changes
+    folder = folder_of(arguments, arm.name)
+    settings = settings_of(arguments) | {"seed": seed, "steps": arm.steps} | arm.changes
     data = catalogs[arm.damaged]
     summary = pretrain(arm.recipe, data=data, out=folder / f"run_{seed}", resume=True, **settings)
     # Images and labels are those of the clean catalog; the damaged one holds the same.
@@ -222,7 +167,7 @@ def _evaluated(
 
 
 def _reference(arguments: argparse.Namespace, catalog: Path) -> None:
-    size = int(_settings(arguments)["image_size"])
+    size = int(settings_of(arguments)["image_size"])
     for label in arguments.labels.split(","):
         for side in (size, arguments.reference_size):
             name = f"reference, {side} px"
@@ -230,19 +175,9 @@ def _reference(arguments: argparse.Namespace, catalog: Path) -> None:
             _evaluated(arguments, arguments.reference, name, catalog, label, out, 0, image_size=side)
 
 
-def _starts(arguments: argparse.Namespace, seed: int) -> Iterator[tuple[str, str, str]]:
-    """(name, model, start of the classifier) of what is fine-tuned."""
-    encoder = str(_settings(arguments).get("encoder", "resnet10t"))
-    yield "from scratch", f"random:{encoder}", "random"
-    for name, folder in (("simclr", "simclr"), ("catlip", "catlip_equal_time")):
-        yield name, str(arguments.out / "runs" / folder / f"run_{seed}" / "model"), "probe"
-    if arguments.reference:
-        yield "reference", arguments.reference, "probe"
-
-
 def _finetuned(arguments: argparse.Namespace, catalog: Path, seed: int) -> None:
-    size = int(_settings(arguments)["image_size"])
-    for name, model, head in _starts(arguments, seed):
+    size = int(settings_of(arguments)["image_size"])
+    for name, model, head in starts(arguments, seed):
         for labels in FEW:
             out = arguments.out / "finetuned" / f"{name.replace(' ', '_')}_{labels}_{seed}"
             if (out / "results.json").exists():
@@ -260,162 +195,6 @@ def _finetuned(arguments: argparse.Namespace, catalog: Path, seed: int) -> None:
                 name=name,
                 image_size=None if Path(model).is_dir() else size,
             )
-
-
-def _page(arguments: argparse.Namespace, arms: list[Arm], ratio: float) -> Iterator[str]:
-    yield machine("synsight", "torch", "timm", threads=_threads())
-    spread = files.read_json(arguments.out / "step_ratio.json")
-    yield ""
-    yield (
-        f"{arguments.seeds} training seeds; CLIP's step costs {ratio:.2f} of CatLIP's "
-        f"({spread[0]:.2f} to {spread[-1]:.2f})."
-    )
-    reference = [f"reference, {side} px" for side in _sides(arguments)] if arguments.reference else []
-    for label in arguments.labels.split(","):
-        names = [*(arm.name for arm in arms), *reference]
-        yield from _table(arguments, names, label, {arm.name: arm.steps for arm in arms})
-    yield from _finetuned_table(arguments)
-    yield from _start_table(arguments)
-    yield from ("", "## Differences", "", "| question | first minus second | task | difference | p |")
-    yield "|---|---|---|--:|--:|"
-    for first, second in PAIRS:
-        for label in arguments.labels.split(","):
-            for task, n_labels in QUESTIONS[:-1]:
-                sides = (_answers(arguments, one, label, task, n_labels) for one in (first, second))
-                yield _difference(label, f"{first} minus {second}", task, *sides)
-            yield _episodes(arguments, label, first, second)
-    for labels in FEW:
-        for first in ("simclr", "catlip", *(["reference"] if arguments.reference else [])):
-            sides = (_finetuned_answers(arguments, one, labels) for one in (first, "from scratch"))
-            label = arguments.labels.split(",")[0]
-            pair, task = f"{first}, fine-tuned, minus from scratch", f"{labels} labels a class"
-            yield _difference(label, pair, task, *sides, stride=1)
-
-
-PAIRS = (
-    ("lgsimclr", "simclr"),
-    ("simclr, 2048", "simclr"),
-    ("lgsimclr, 2048", "lgsimclr"),
-    ("lgsimclr, long, peak", "lgsimclr, long, last"),
-    ("lgsimclr, long, last", "lgsimclr"),
-    ("catlip, equal time", "clip"),
-    ("catlip, 1/2.7 of the time", "clip"),
-    (f"catlip, equal time, {DAMAGED}", f"clip, {DAMAGED}"),
-    (f"catlip, 1/2.7 of the time, {DAMAGED}", f"clip, {DAMAGED}"),
-    (f"catlip, equal time, {DAMAGED}", "catlip, equal time"),
-    (f"clip, {DAMAGED}", "clip"),
-)
-"""Arms that are compared."""
-
-
-def _difference(
-    label: str, pair: str, task: str, ours: pa.Table, theirs: pa.Table, stride: int = DRAWS
-) -> str:
-    found = paired_differences(ours, theirs, stride=stride)
-    cell = f"{found.value:+.3f} [{found.ci_low:+.3f}, {found.ci_high:+.3f}]"
-    return f"| {label} | {pair} | {task} | {cell} | {found.p_value:.3f} |"
-
-
-def _episodes(arguments: argparse.Namespace, label: str, first: str, second: str) -> str:
-    """Episodes leave no predictions by row: the differences of the training seeds stand for themselves."""
-    ours, theirs = (
-        [one.value for one in _results(arguments, name, label) if one.task == "episodes"]
-        for name in (first, second)
-    )
-    gains = [one - other for one, other in zip(ours, theirs, strict=True)]
-    cell = f"{statistics.mean(gains):+.3f} ({min(gains):+.3f} to {max(gains):+.3f})"
-    return f"| {label} | {first} minus {second} | episodes | {cell} | |"
-
-
-def _folder(arguments: argparse.Namespace, name: str) -> Path:
-    if name.startswith("reference"):
-        return arguments.out / "runs" / name.replace(", ", "_").removesuffix(" px")
-    return arguments.out / "runs" / name.replace("/", "_of_").replace(", ", "_").replace(" ", "_")
-
-
-def _answers(
-    arguments: argparse.Namespace, name: str, label: str, task: str, n_labels: int | None
-) -> pa.Table:
-    tables = [read_predictions(one) for one in sorted(_folder(arguments, name).glob(f"{label}_[0-9]*"))]
-    joined = pa.concat_tables(tables) if tables else PREDICTIONS.empty_table()
-    chosen = pc.equal(joined["task"], task)
-    if n_labels is not None:
-        chosen = pc.and_(chosen, pc.equal(joined["n_labels"], n_labels))
-    return joined.filter(chosen)
-
-
-def _results(arguments: argparse.Namespace, name: str, label: str) -> list[Result]:
-    folders = sorted(_folder(arguments, name).glob(f"{label}_[0-9]*"))
-    return [one for folder in folders for one in read_results(folder) if one.metric == "acc1"]
-
-
-def _finetuned_answers(arguments: argparse.Namespace, name: str, labels: int) -> pa.Table:
-    folders = sorted((arguments.out / "finetuned").glob(f"{name.replace(' ', '_')}_{labels}_[0-9]*"))
-    return pa.concat_tables([read_predictions(one) for one in folders])
-
-
-def _table(
-    arguments: argparse.Namespace, names: list[str], label: str, steps: dict[str, int]
-) -> Iterator[str]:
-    yield from ("", f"## Frozen features: {label}", "")
-    yield "| | steps | k-NN | linear | 10 labels a class | 5-way 5-shot |"
-    yield "|---|--:|--:|--:|--:|--:|"
-    for name in names:
-        found = _results(arguments, name, label)
-        cells = [_values([one for one in found if one.task == task]) for task, _ in QUESTIONS]
-        yield f"| {name} | {steps.get(name, '')} | " + " | ".join(cells) + " |"
-    chance = [next((one.baseline for one in found if one.task == task), None) for task, _ in QUESTIONS]
-    told = " | ".join("" if one is None else f"{one:.3f}" for one in chance)
-    yield f"| chance or most frequent | | {told} |"
-
-
-def _finetuned_table(arguments: argparse.Namespace) -> Iterator[str]:
-    yield from ("", "## Fine-tuned on few labels", "")
-    yield "| | " + " | ".join(f"{labels} labels a class" for labels in FEW) + " |"
-    yield "|---|" + "--:|" * len(FEW)
-    for name, *_ in _starts(arguments, 0):
-        cells = []
-        for labels in FEW:
-            folders = (arguments.out / "finetuned").glob(f"{name.replace(' ', '_')}_{labels}_[0-9]*")
-            found = [one for folder in folders for one in read_results(folder) if one.metric == "acc1"]
-            cells.append(_values(found))
-        yield f"| {name} | " + " | ".join(cells) + " |"
-
-
-def _start_table(arguments: argparse.Namespace) -> Iterator[str]:
-    found = [
-        one
-        for folder in sorted((arguments.out / "runs" / "catlip_equal_time").glob("start_*"))
-        for one in read_results(folder)
-        if one.metric == "acc1"
-    ]
-    sizes = sorted({one.n_labels for one in found}, key=lambda size: -1 if size is None else size)
-    yield from ("", "## Where a probe begins (CatLIP, equal time)", "")
-    yield "| | " + " | ".join("no label" if size is None else f"{size} a class" for size in sizes) + " |"
-    yield "|---|" + "--:|" * len(sizes)
-    for task in dict.fromkeys(one.task for one in found):
-        cells = [
-            _values([one for one in found if (one.task, one.n_labels) == (task, size)]) for size in sizes
-        ]
-        yield f"| {task} | " + " | ".join(cells) + " |"
-
-
-def _values(found: list[Result]) -> str:
-    """Mean over draws and seeds, lowest and highest."""
-    values = [one.value for one in found]
-    if not values:
-        return ""
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-
-
-def _sides(arguments: argparse.Namespace) -> tuple[int, int]:
-    return int(_settings(arguments)["image_size"]), arguments.reference_size
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
 
 
 def _arguments() -> argparse.Namespace:

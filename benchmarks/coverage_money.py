@@ -96,6 +96,8 @@ class Found:
 
     held: list[bool]
     """Of `FIGURES`, whether the interval holds the truth."""
+    figures: Sequence[Estimate]
+    """Of `FIGURES`, what the page says."""
     errors: float
     """Of the candidate at the labels in use, the mean over draws."""
 
@@ -137,7 +139,7 @@ def experiment_of(setting: Setting, *, seed: int, sure: bool = False) -> Found:
     )
     truths = truth(setting, true)
     held = [holds(one, number) for one, number in zip(figures, truths, strict=True)]
-    return Found(held, float((~points[1].hits).sum(axis=1).mean()))
+    return Found(held, figures, float((~points[1].hits).sum(axis=1).mean()))
 
 
 def inputs(rng: np.random.Generator, *, sure: bool) -> tuple[dict, dict]:

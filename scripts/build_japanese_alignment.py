@@ -23,30 +23,17 @@ How a gloss becomes a synset, without any Japanese-English pair to learn from:
 import argparse
 import re
 import shutil
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from edict import Entry, Sense, read_entries
 
 from synsight.language.nouns import Kind, NounReader
 from synsight.language.wordnet import NounTable
 
-NOUN_TAGS = frozenset(("n", "n-adv", "n-t", "n-suf"))
-OTHER_TAGS = frozenset(
-    """
-    adj-f adj-i adj-ix adj-ku adj-na adj-nari adj-no adj-pn adj-shiku adj-t adv adv-to aux aux-adj aux-v conj
-    cop ctr exp int n-pr n-pref num pn pref prt suf unc v-unspec v1 v1-s vi vt vk vn vr vs vs-c vs-i vs-s vz
-    v2a-s v4r v4h v4k v4m v4s v4t v4b v4g v4n v4u v5aru v5b v5g v5k v5k-s v5m v5n v5r v5r-i v5s v5t v5u v5u-s
-    """.split()  # noqa: SIM905
-)
-RARE_TAGS = frozenset(
-    "X arch derog obs obsc rare sl vulg m-sl ok oK ik iK io oik joc poet quote".split()  # noqa: SIM905
-)
-"""Senses and spellings that a caption hardly means."""
 DOMAIN_FILES = {"food": 13, "bot": 20, "zool": 5, "anat": 8}
 """EDICT's field of a sense -> WordNet's lexicographer file."""
 NATURAL_KINDS = frozenset((5, 8, 20))
@@ -82,77 +69,10 @@ MOST_WORDS = 6
 Synsets = list[tuple[int, float]]
 """Offsets with confidences from 0 to 1, best first."""
 
-_TAGS = re.compile(r"^\s*\(([^()]*)\)\s*")
 _BRACKETS = re.compile(r"\(([^()]*)\)")
 _HEAD_ENDS = re.compile(r"\b(?:of|for|in|on|with|from|to|by|at|that|which|who|used|made|as|between)\b")
 _ARTICLE = re.compile(r"^(?:a|an|the|one's)\s+")
 _KANA = re.compile(r"^[\u3041-\u30ff]+$")
-
-
-@dataclass
-class Sense:
-    """One noun sense of an entry."""
-
-    parts: set[str]
-    tags: set[str]
-    glosses: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Entry:
-    """One line of EDICT."""
-
-    spelling: str
-    reading: str
-    is_common: bool
-    senses: list[Sense]
-    """Those that are nouns and not rare."""
-
-
-def read_entries(path: Path) -> Iterator[Entry]:
-    """The noun entries of the file (EUC-JP)."""
-    with path.open(encoding="euc_jp", errors="replace") as file:
-        next(file)
-        for line in file:
-            head, _, body = line.rstrip("\n").partition("/")
-            spelling, _, reading = head.strip().partition(" [")
-            senses = [sense for sense in read_senses(body.split("/")) if not sense.tags & RARE_TAGS]
-            if senses:
-                is_common = body.endswith("/(P)/")
-                yield Entry(normal(spelling), normal(reading.rstrip("]")), is_common, senses)
-
-
-def read_senses(glosses: Iterable[str]) -> list[Sense]:
-    """Glosses with their leading tags -> the noun senses; parts of speech hold until the next ones."""
-    senses: list[Sense] = []
-    parts: set[str] = set()
-    current = Sense(parts, set())
-    for number, gloss in enumerate(glosses):
-        rest, starts = gloss, number == 0
-        tags: set[str] = set()
-        while match := _TAGS.match(rest):
-            found = {tag.strip().rstrip(":") for tag in match[1].split(",")}
-            if found <= NOUN_TAGS | OTHER_TAGS:
-                parts, starts = found, True
-            elif match[1].isdecimal():
-                starts = True
-            elif len(found) == 1 and re.fullmatch(r"[A-Za-z-]{1,6}", match[1].strip(" :")):
-                tags |= found
-            else:
-                break
-            rest = rest[match.end() :]
-        if starts:
-            current = Sense(parts, tags)
-            if parts & NOUN_TAGS:
-                senses.append(current)
-        if rest and rest != "P" and tags != {"P"}:
-            current.glosses.append(rest)
-    return [sense for sense in senses if sense.glosses]
-
-
-def normal(text: str) -> str:
-    """As captions are written before they are looked up."""
-    return unicodedata.normalize("NFKC", text).replace("・", "").strip()
 
 
 class GlossReader:
