@@ -40,6 +40,14 @@ LEVERS = {
     ", both levers": {**HALF, "levers.small_size": "SMALL"},
 }
 LEARNERS = ("catlip", "superclass")
+SMALL_MONITOR = {
+    "monitor.every_steps": 10_000,
+    "monitor.train_rows": 200,
+    "monitor.val_rows": 200,
+    "monitor.views_rows": 32,
+    "monitor.episodes": 50,
+}
+"""A monitor before the first step and after the last; its usual size would cost as much as several steps."""
 FEW = 10
 
 
@@ -83,10 +91,11 @@ def _point(
         "encoder": arguments.encoder,
         "image_size": arguments.image_size,
         "batch_size": arguments.batch_size,
-        "optim.lr": arguments.lr,
+        "optim.lr": arguments.clip_lr if recipe == "clip" else arguments.lr,
         "optim.weight_decay": 0.1,
         "text_column": arguments.text_column,
         "monitor.metric": "none",  # the last weights count, as nobody stops in the middle of a budget
+        **SMALL_MONITOR,
         "seed": seed,
         **{key: value.replace("SMALL", str(arguments.small_size)) for key, value in settings.items()},
     }
@@ -200,7 +209,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--small-size", type=int, default=32)
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--clip-lr", type=float, default=3e-4)
+    parser.add_argument("--lr", type=float, default=1e-3, help="of CatLIP and SuperClass")
     parser.add_argument("--text-column", default="caption")
     parser.add_argument("--clip-steps", type=int, nargs="+", default=[100, 200])
     parser.add_argument("--steps", type=int, nargs="+", default=[25, 50, 100, 200])
