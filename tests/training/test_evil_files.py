@@ -114,7 +114,7 @@ ROWS = tuple(range(0, 90, 2))
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """cat/, run/ (with a checkpoint, on chosen rows) and ev/."""
     folder = tmp_path_factory.mktemp("made")
-    make_catalog(folder / "cat", test_every=4)
+    make_catalog(folder / "cat", test_every=3)
     train(tiny_config("catlip", folder / "cat", steps=6), out=folder / "run", rows=ROWS)
     synsight.evaluate(
         folder / "run/model",

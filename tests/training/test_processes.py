@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,9 @@ def check_kills(catalog: Catalog, tmp_path: Path, *, kills: int, steps: int) -> 
     run_in(2, "simclr", catalog, tmp_path / "whole", changes)
     run, chance = tmp_path / "killed", random.Random(kills)
     process = start(2, "simclr", catalog, run, changes, restarts=kills)
+    assert process.stderr is not None
+    # Read all the while: what twenty attempts say is more than a pipe holds, and who cannot write waits.
+    errors = ThreadPoolExecutor(1).submit(process.stderr.read)
     marks = sorted(chance.sample(range(1, steps), kills))
     for mark in marks:
         wait_for(process, run, mark)
@@ -127,8 +131,7 @@ def check_kills(catalog: Catalog, tmp_path: Path, *, kills: int, steps: int) -> 
         psutil.wait_procs(workers)
         while process.poll() is None and len(psutil.Process(process.pid).children()) < 2:
             time.sleep(0.01)
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors.decode()[-3000:]
+    assert process.wait() == 0, errors.result().decode()[-3000:]
     assert repeatable(run) == repeatable(tmp_path / "whole")
     assert weights_hash(run) == weights_hash(tmp_path / "whole")
 
