@@ -28,6 +28,17 @@ def test_ingest_names_a_table_beside_the_images_that_it_did_not_read(run, tmp_pa
     assert "1 (neither images nor captions)" in out
 
 
+def test_ingest_names_splits_that_nobody_reads(run, tmp_path):
+    for number in range(3):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    table = tmp_path / "parts.csv"
+    table.write_text("image,split\n0.png,training\n1.png,test\n2.png,[red]Holdout\n", encoding="utf-8")
+    code, out, _ = run("ingest", table, "--out", tmp_path / "cat")
+    assert code == 0
+    assert "Rows of the split '[red]holdout' are in the catalog" in " ".join(out.split())
+    assert "'test'" not in out
+
+
 def test_ingest_json_begins_with_the_promised_keys(run_json, source, tmp_path):
     value = run_json("ingest", source, "--out", tmp_path / "cat")
     assert list(value)[:4] == ["catalog", "rows", "rejected", "columns"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from synsight.cli.console import Flag, Json, count_text, show
+from synsight.data.splits import ORDER
 from synsight.records import IngestSummary, as_json
 
 
@@ -94,6 +95,11 @@ def _table(summary: IngestSummary) -> Iterator[RenderableType]:
     if summary.ignored:
         facts["passed over"] = f"{summary.ignored:,} (neither images nor captions)"
     yield fact_table(facts)
+    if others := [name for name in summary.splits if name not in ORDER]:
+        yield (
+            f"Rows of the split {', '.join(map(repr, others))} are in the catalog, but training and evaluation "
+            f"read {', '.join(ORDER)} only. If they should, rename it in your table, or take --split-by hash."
+        )
     if summary.unread_tables:
         names = ", ".join(summary.unread_tables)
         yield f"Not read: {names}. If it describes these images, name it in place of the folder."
