@@ -98,7 +98,8 @@ def _table(summary: IngestSummary) -> Iterator[RenderableType]:
     if others := [name for name in summary.splits if name not in ORDER]:
         yield (
             f"Rows of the split {', '.join(map(repr, others))} are in the catalog, but training and "
-            f"evaluation read {', '.join(ORDER)} only. If they should, rename it in your table, or take --split-by hash."
+            f"evaluation read {', '.join(ORDER)} only. To have them read, rename the split in your table, or "
+            "take --split-by hash."
         )
     if summary.unread_tables:
         names = ", ".join(summary.unread_tables)
