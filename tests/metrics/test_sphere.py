@@ -38,7 +38,8 @@ def test_uniformity_by_tiles_is_that_of_one_tile(monkeypatch: pytest.MonkeyPatch
     z = np.random.default_rng(2).normal(size=(50, 8))
     whole = uniformity(z)
     monkeypatch.setattr(sphere, "TILE", 7)
-    assert uniformity(z) == pytest.approx(whole, rel=1e-12)
+    # Cosines are float32, and a processor may sum a narrower product in another order.
+    assert uniformity(z) == pytest.approx(whole, rel=1e-6)
 
 
 def test_one_point_has_no_uniformity_and_even_features_have_the_most():
