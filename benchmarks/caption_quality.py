@@ -108,7 +108,7 @@ def _audited(arguments: argparse.Namespace, catalog: Path, damage: float, seed: 
     if not (out / "audit.json").exists():
         audit(catalog, out=out, seed=seed)
     if not (out / "repair.json").exists():
-        repair(catalog, score_model="catalog", out=out)
+        repair(catalog, score_model="catalog", drop=arguments.drop, out=out)
     found, mended = (json.loads((out / name).read_text()) for name in ("audit.json", "repair.json"))
     return {
         "verdict": found["verdict"],
@@ -258,6 +258,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--label", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--damage", type=float, nargs="+", default=[0.0, 0.2, 0.5, 0.8])
+    parser.add_argument("--drop", nargs="*", default=[], help="as repair's: empty, mismatch")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", nargs="*", default=["image_size=48"], metavar="SETTING=VALUE")

@@ -206,14 +206,15 @@ class RepairExample:
     id: str
     before: str | None
     """As found; None where there was none."""
-    after: str
+    after: str | None
+    """None where it was dropped."""
     origin: str
     """As in `caption_origin`."""
     score: float | None = None
     """Image-text score of `after`, 0 to 1; None: nobody scored it."""
     score_before: float | None = None
     removed: Sequence[str] = ()
-    """What cleaning took out or put right, where it made the caption: `template`, `url`, `spelling`, ..."""
+    """What cleaning took out or put right, where it made the caption or left none: `template`, `url`, ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +229,8 @@ class RepairSummary:
     removed: Mapping[str, int] = field(default_factory=dict)
     """What cleaning took out or put right (`template`, `url`, `spelling`, ...) -> rows."""
     kept_useless: int = 0
-    """Rows that keep a caption of which cleaning leaves nothing, as there is nothing better."""
+    """Rows that keep a caption of which cleaning leaves nothing, as there is nothing better and it was not
+    to be dropped."""
     without_caption: int = 0
     """Rows that have none, before and after."""
     recaptioned: int = 0

@@ -63,6 +63,23 @@ def test_misspelt_words_are_put_right_once_and_stay_on_request(run, run_json, tm
     assert Catalog.open(tmp_path / "cat").version == version
 
 
+def test_captions_that_tell_nothing_are_dropped_on_request(run, run_json, tmp_path):
+    captions = ["a red dot", "IMG_0001.jpg", "https://example.com/x", "a blue dot"]
+    table = {"image": [square("red", seed=n) for n in range(4)], "caption": captions}
+    pq.write_table(pa.table(table), tmp_path / "notes.parquet")
+    assert run("ingest", tmp_path / "notes.parquet", "--out", tmp_path / "cat")[0] == 0
+    assert run_json("repair", tmp_path / "cat")["changed"] == 0
+    code, out, err = run("repair", tmp_path / "cat", "--drop", "empty", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "original 2, dropped 2" in out
+    assert "'IMG_0001.jpg' (dropped)" in out
+    said = Catalog.open(tmp_path / "cat").table(["caption_repaired"])["caption_repaired"].to_pylist()
+    assert said == ["a red dot", None, None, "a blue dot"]
+    code, _, err = run("repair", tmp_path / "cat", "--drop", "emty")
+    assert code != 0
+    assert "there are no captions 'emty' to drop; did you mean 'empty'?" in " ".join(err.split())
+
+
 def test_a_captioner_from_a_folder_is_asked_about_rows_without_a_caption(run, run_json, tmp_path):
     colours = list(COLOURS) * 8
     images = [square(one, seed=n) for n, one in enumerate(colours)]

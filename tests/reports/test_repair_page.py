@@ -64,6 +64,21 @@ def test_the_page_says_how_many_captions_changed_how_and_what_remains():
     ]
 
 
+def test_a_dropped_caption_is_shown_as_gone():
+    gone = example(after=None, origin="dropped", removed=["template", "spelling"])
+    html = repair_page(summary(examples=[gone], origins={"original": 880, "dropped": 120}, kept_useless=0))
+    assert "<b>120</b><span>captions dropped" in html
+    assert "keep a caption that says nothing" not in html
+    assert "Dropped: tells nothing of its image" in html
+    assert (
+        '<span class="none">no caption</span><span class="label">dropped: template, spelling</span>' in html
+    )
+    assert "120 rows have no caption any more" in html
+    assert "--drop none keeps them" in html
+    only_spelt = example(after=None, origin="dropped", removed=["spelling"])
+    assert "Misspelt words put right" not in repair_page(summary(examples=[only_spelt]))
+
+
 def test_the_same_record_is_the_same_page():
     assert repair_page(summary()) == repair_page(summary())
 
@@ -86,6 +101,8 @@ def test_a_repair_that_changed_nothing_is_a_page():
         ({"unusable_answers": {"several lines": 3}}, "several lines (3)"),
         ({"kept_useless": 1, "without_caption": 1}, "1 row keeps"),
         ({"kept_useless": 1, "without_caption": 1}, "1 row has"),
+        ({"origins": {"original": 5, "dropped": 1}}, "1 row has no caption any more"),
+        ({"origins": {"original": 5, "dropped": 2}, "kept_useless": 0, "without_caption": 0}, "--captioner"),
     ],
 )
 def test_what_to_do_next_follows_from_the_record(fields, sentence):

@@ -22,6 +22,7 @@ def repair(
     vocabulary: str = "synset",
     keywords_column: str = "keywords",
     borrow: str = "keywords,near-image",
+    drop: str = "none",
     captioner: str | None = None,
     endpoint: str | None = None,
     endpoint_model: str = "",
@@ -46,6 +47,8 @@ def repair(
         vocabulary: terms:FILE: your own words, as for words, which are spelt as they should be.
         keywords_column: Column to borrow keywords from.
         borrow: Where a row without a useful caption may borrow one: keywords, near-image, or none.
+        drop: Captions that go where nothing better is found: empty (cleaning leaves nothing), mismatch (the
+            audit's flag), or none.
         captioner: Make captions with this image-to-text model: hf-hub:OWNER/NAME or local-dir:PATH.
         endpoint: Make captions at this OpenAI-compatible URL, as http://127.0.0.1:8000/v1; images are sent
             there.
@@ -73,6 +76,7 @@ def repair(
         vocabulary=vocabulary,
         keywords_column=keywords_column,
         borrow=names(borrow) if borrow != "none" else (),
+        drop=names(drop) if drop != "none" else (),
         captioner=captioner,
         endpoint=endpoint,
         endpoint_model=endpoint_model,
@@ -97,7 +101,7 @@ def _table(summary: RepairSummary) -> Iterator[RenderableType | str]:
         "captions": f"{summary.rows:,}, of which {summary.changed:,} changed",
         "origin": count_text(summary.origins),
         "taken out or mended": count_text(summary.removed) or "nothing",
-        "left as they are": f"{summary.kept_useless:,} useless ones for which there is nothing better",
+        "left as they are": f"{summary.kept_useless:,} that say nothing, for which there is nothing better",
         "without any": f"{summary.without_caption:,}",
         "distinct": f"{before['distinct_share']:.1%} before, {after['distinct_share']:.1%} after",
         "effective number": f"{before['effective']:,.0f} before, {after['effective']:,.0f} after",
@@ -111,6 +115,7 @@ def _table(summary: RepairSummary) -> Iterator[RenderableType | str]:
         facts["compared"] = f"{summary.scored:,} rows by {summary.settings['score_model']}"
     yield fact_table(facts)
     for one in summary.examples[:: max(len(summary.examples) // SHOWN, 1)][:SHOWN]:
-        yield f"  {one.before!r} -> {one.after!r} ({one.origin})"
+        told = "" if one.after is None else f" -> {one.after!r}"
+        yield f"  {one.before!r}{told} ({one.origin})"
     if summary.report:
         yield f"report: {summary.report}"

@@ -15,13 +15,14 @@ from synsight.reports.page import render_template
 from synsight.reports.svg import SETTINGS
 from synsight.reports.text import shortened
 
-SPELLING, CLEANED, CAPTIONER = "spelling", "cleaned", "captioner:"
+SPELLING, CLEANED, DROPPED, CAPTIONER = "spelling", "cleaned", "dropped", "captioner:"
 TITLES: Mapping[str, str] = {
     "original": "as found",
     CLEANED: "cleaned",
     SPELLING: "misspelt words put right",
     "keywords": "borrowed: the row's keywords",
     "near-image": "borrowed: the caption of the same picture",
+    DROPPED: "dropped: tells nothing of its image",
 }
 """Kind of a change -> what the page calls it; a captioner's are called by its name."""
 REMOVED: Mapping[str, str] = {
@@ -88,6 +89,7 @@ def repair_page(
         more_style=style,
         page=_Page(title, created_at),
         repair=summary,
+        dropped=summary.origins.get(DROPPED, 0),
         share=share,
         overview=origins_chart(summary),
         removed=[(REMOVED.get(name, name), rows) for name, rows in summary.removed.items()],
@@ -113,7 +115,7 @@ def origins_chart(summary: RepairSummary) -> Chart | None:
         figure = Figure(figsize=(8.2, 0.75 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for place, (name, count) in enumerate(rows.items()):
-            is_new = name not in (TITLES["original"], NO_CAPTION)
+            is_new = name not in (TITLES["original"], TITLES[DROPPED], NO_CAPTION)
             colour = ACCENT if is_new else SERIES[0][0]
             bar = axes.barh(place, 100 * count / summary.rows, color=colour, height=0.62)
             axes.bar_label(bar, [f"{count:,}"], padding=4, fontsize=8.5)
@@ -137,23 +139,32 @@ def title_of(kind: str) -> str:
 
 def kind_of(example: RepairExample) -> str:
     """Its origin; `spelling` where nothing but misspelt words made way."""
-    return SPELLING if list(example.removed) == [SPELLING] else example.origin
+    is_spelt = example.origin == CLEANED and list(example.removed) == [SPELLING]
+    return SPELLING if is_spelt else example.origin
 
 
 def next_steps(summary: RepairSummary) -> Iterator[str]:
     """What remains to be done, as sentences; none where every caption says something."""
     has_captioner = bool(summary.settings.get("captioner"))
     useless, without = summary.kept_useless, summary.without_caption
+    dropped = summary.origins.get(DROPPED, 0)
+    if dropped:
+        rows = "1 row has" if dropped == 1 else f"{dropped:,} rows have"
+        yield (
+            f"{rows} no caption any more: nothing of it was left, or the audit took it for another image's, "
+            "and nothing better was found. Training on captions does without these rows; --drop none keeps "
+            "them."
+        )
     if useless:
         rows = "1 row keeps" if useless == 1 else f"{useless:,} rows keep"
         yield (
-            f"{rows} a caption of which cleaning leaves nothing, as there is nothing better. "
-            "To train without them, read the column caption_clean, which is empty there."
+            f"{rows} a caption of which cleaning leaves nothing, as there is nothing better; "
+            "--drop empty does without them."
         )
     if without:
         rows = "1 row has" if without == 1 else f"{without:,} rows have"
         yield f"{rows} no caption at all, and nothing to borrow one from."
-    if (useless or without) and not has_captioner:
+    if (useless or without or dropped) and not has_captioner:
         yield (
             "A captioner can describe these images: run repair again with --captioner, or with --endpoint "
             "for a model that is served."
@@ -189,7 +200,7 @@ def _kinds(summary: RepairSummary, pictures: Mapping[str, str]) -> list[tuple[st
     order = list(TITLES)
     found: dict[str, list[Shown]] = {}
     for one in summary.examples:
-        before, after = changes(one.before or "", one.after)
+        before, after = changes(one.before or "", one.after or "")
         shown = Shown(one, inline_picture(pictures.get(one.id, "")), before, after)
         found.setdefault(kind_of(one), []).append(shown)
     kinds = sorted(found, key=lambda kind: (order.index(kind) if kind in order else len(order), kind))

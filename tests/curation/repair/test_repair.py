@@ -134,6 +134,42 @@ def test_each_caption_is_cleaned_borrowed_or_left_and_says_so(tmp_path):
     assert list(written)[:3] == ["rows", "changed", "origins"]
 
 
+def test_captions_go_only_as_asked_and_where_nothing_is_better(tmp_path):
+    rows = [
+        {"caption": "https://example.com/x"},
+        {"caption": "a dog", "caption_flags": ["mismatch"]},
+        {"caption": "a cow", "caption_flags": ["mismatch"], "keywords": ["horse"]},
+        {"caption": "gramastar", "caption_flags": ["no-known-noun"]},
+        {"caption": None},
+    ]
+    make(tmp_path / "cat", rows)
+    link, horse = rows[0]["caption"], ("horse", "keywords")
+    kept, gone, same = (link, "original"), (None, "dropped"), ("a dog", "original")
+    for drop, link_now, dog_now, useless in (
+        (("mismatch",), kept, gone, 1),
+        (("empty", "mismatch"), gone, gone, 0),
+        (("empty",), gone, same, 0),
+        ((), kept, same, 1),
+    ):
+        summary = repair(tmp_path / "cat", drop=drop)
+        star, none = ("gramastar", "original"), (None, None)
+        assert [row[2:] for row in repaired(tmp_path / "cat")] == [link_now, dog_now, horse, star, none]
+        assert (summary.kept_useless, summary.without_caption) == (useless, 1)
+        assert summary.origins.get("dropped", 0) == [link_now, dog_now].count(gone)
+    with pytest.raises(UsageError, match="no captions 'mismach' to drop; did you mean 'mismatch'"):
+        repair(tmp_path / "cat", drop=("mismach",))
+
+
+def test_a_captioner_is_asked_before_a_caption_is_dropped(tmp_path):
+    rows = [{"caption": "IMG_0001.jpg"}, {"caption": "DSC00001.JPG"}]
+    make(tmp_path / "cat", rows)
+    repair(tmp_path / "cat", captioner=Speaker("a red square", None), drop=("empty",))
+    assert [row[2:] for row in repaired(tmp_path / "cat")] == [
+        ("a red square", "captioner:speaker"),
+        (None, "dropped"),
+    ]
+
+
 def test_boilerplate_goes_by_the_audits_rule_and_the_original_is_the_last_resort(tmp_path):
     rows = [{"caption": f"{TEMPLATE} (No {n})"} for n in range(20)]
     rows += [{"caption": f"tool {n}{chr(97 + n)} xyz. {TEMPLATE}"} for n in range(20)]
@@ -145,6 +181,12 @@ def test_boilerplate_goes_by_the_audits_rule_and_the_original_is_the_last_resort
     assert [row[2] for row in found[20:22]] == ["tool 0a xyz", "tool 1b xyz"]
     assert summary.removed["template"] >= 40
     assert summary.origins == {"original": 40, "cleaned": 20}
+    repair(tmp_path / "cat", drop=("empty",), out=tmp_path / "out")
+    assert [row[2:] for row in repaired(tmp_path / "cat")] == [(None, "dropped")] * 20 + [
+        row[2:] for row in found[20:]
+    ]
+    lines = (tmp_path / "out" / "changes.jsonl").read_text().splitlines()
+    assert [json.loads(line)["after"] for line in lines].count(None) == 20
 
 
 def test_the_caption_of_the_same_picture_is_borrowed_where_there_are_no_keywords(tmp_path):

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from synsight.curation.repair.choosing import Option, choose
 
+DROPPED = "dropped"
+"""Origin of no caption where there was one."""
+
 
 @dataclass(frozen=True)
 class OpenRow:
@@ -13,6 +16,8 @@ class OpenRow:
     found: str | None
     clean: str | None
     is_useless: bool
+    may_go: bool = False
+    """Whether it goes where there is nothing better."""
     others: list[Option] = field(default_factory=list)
 
     def options(self, *, compared: bool) -> list[Option]:
@@ -21,6 +26,8 @@ class OpenRow:
         Args:
             compared: Whether a score decides; else what was borrowed goes before a useless caption.
         """
+        if self.may_go and not self.others:
+            return []
         own = [Option(self.clean, _own_origin(self.clean, self.found))] if self.clean else []
         if not own and not self.others and self.found:
             return [Option(self.found, "original")]
@@ -39,7 +46,7 @@ def choice(
     """
     options = row.options(compared=bool(scores))
     if not options:
-        return None, None, None, None
+        return None, DROPPED if row.may_go else None, None, None
     best, score = choose(options, scores, smallest_gain=gain)
     own = scores[0] if score is not None and row.clean else None
     return options[best].text, options[best].origin, score, own

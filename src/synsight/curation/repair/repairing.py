@@ -3,8 +3,9 @@
     caption_clean           what is left of the caption without templates, addresses and parts of file names,
                             its misspelt words put right
     caption_removed         what was taken out or put right: `template`, `url`, `spelling`, ...
-    caption_repaired        the caption to use
-    caption_origin          where it comes from: original, cleaned, keywords, near-image, captioner:NAME
+    caption_repaired        the caption to use; null: none
+    caption_origin          where it comes from: original, cleaned, keywords, near-image, captioner:NAME; or
+                            `dropped`, where the caption teaches nothing and there is nothing better
     caption_repaired_score  its image-text score, 0 to 1; null: nobody scored it
     caption_clean_score     that of `caption_clean` by the same scorer, where both were compared
 
@@ -23,7 +24,7 @@ from synsight.curation.repair.endpoint import KEY_VARIABLE, EndpointCaptioner
 from synsight.curation.repair.examples import pictures_of
 from synsight.curation.repair.own_scores import CatalogScorer
 from synsight.curation.repair.spelling import words_of
-from synsight.curation.repair.steps import Repair
+from synsight.curation.repair.steps import EMPTY, MISMATCH, Repair
 from synsight.data.catalog import Catalog
 from synsight.data.written_reports import note_report
 from synsight.errors import ConfigError, UsageError, near_names
@@ -38,6 +39,8 @@ from synsight.stages import Runner
 CHANGES, SUMMARY, REPORT = "changes.jsonl", "repair.json", "repair.html"
 BORROW = ("keywords", "near-image")
 """Where a caption may be borrowed from."""
+DROP = (EMPTY, MISMATCH)
+"""Captions that may be worse than none: cleaning leaves nothing of them, or the audit flagged a mismatch."""
 
 
 def repair(
@@ -48,6 +51,7 @@ def repair(
     vocabulary: str = "synset",
     keywords_column: str = "keywords",
     borrow: Sequence[str] = BORROW,
+    drop: Sequence[str] = (),
     captioner: str | Captioner | None = None,
     endpoint: str | None = None,
     endpoint_model: str = "",
@@ -66,8 +70,9 @@ def repair(
     A caption is useless where there is none, where cleaning leaves nothing of it, or where the audit flagged
     it as `mismatch` or `no-known-noun`. Such rows borrow: first their keywords, then the caption of a
     near-identical image (by the audit's `image_hash`); then a captioner is asked, if there is one. With a
-    score model all of these and the caption itself compete, and ties go to the caption. Stopped or killed at
-    any moment, the same call goes on where it was; a finished call does nothing.
+    score model all of these and the caption itself compete, and ties go to the caption. Where nothing better
+    is found the caption stays, or is dropped as asked: `caption_repaired` is null. Stopped or killed at any
+    moment, the same call goes on where it was; a finished call does nothing.
 
     Args:
         catalog: Its folder, or an open catalog.
@@ -76,6 +81,8 @@ def repair(
         vocabulary: `terms:FILE`: the company's own words, as for `words`, are spelt as they should be.
         keywords_column: Column to borrow keywords from, if the catalog has it.
         borrow: Where to borrow: `keywords`, `near-image`, or neither.
+        drop: Which captions go where there is nothing better: of which cleaning leaves nothing (`empty`),
+            which the audit flagged (`mismatch`), or neither.
         captioner: "hf-hub:ID" or "local-dir:PATH" of an image-to-text model, or a `Captioner`.
         endpoint: URL of an OpenAI-compatible endpoint; images of the rows to be captioned are sent there, and
             nowhere else.
@@ -102,7 +109,7 @@ def repair(
         ModelError: There is no such captioner or score model, or it fails.
         MissingDependency: transformers is not installed.
     """
-    _check(captioner, endpoint, recaption, score_model, borrow, concurrency, batch_size)
+    _check(captioner, endpoint, recaption, score_model, borrow, drop, concurrency, batch_size)
     opened = catalog if isinstance(catalog, Catalog) else Catalog.open(catalog)
     check_text_columns(opened, text_columns)
     asked = _captioner(captioner, endpoint, endpoint_model, endpoint_key, device, batch_size)
@@ -122,6 +129,7 @@ def repair(
         terms=terms,
         keywords_column=keywords_column if "keywords" in borrow else None,
         near_images="near-image" in borrow,
+        drop=frozenset(drop),
         captioner=asked,
         is_remote=isinstance(asked, EndpointCaptioner),
         concurrency=concurrency,
@@ -140,6 +148,7 @@ def _check(
     recaption: str,
     score_model: object,
     borrow: Sequence[str],
+    drop: Sequence[str],
     concurrency: int,
     batch_size: int,
 ) -> None:
@@ -149,6 +158,9 @@ def _check(
     for one in borrow:
         if one not in BORROW:
             raise UsageError(f"there is nothing to borrow from {one!r}; {near_names(one, BORROW)}")
+    for one in drop:
+        if one not in DROP:
+            raise UsageError(f"there are no captions {one!r} to drop; {near_names(one, DROP)}")
     if recaption not in ("useless", "all"):
         raise UsageError(f"unknown rows to recaption: {recaption!r}; known: all, useless")
     if recaption == "all" and captioner is None and endpoint is None:

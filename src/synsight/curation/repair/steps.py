@@ -20,7 +20,7 @@ from synsight.curation.repair.clean_column import removed_counts
 from synsight.curation.repair.cleaning import CLEAN, REMOVED, ROWS_PER_CHUNK, SPELLING, joined
 from synsight.curation.repair.diversity import Diversity, diversity
 from synsight.curation.repair.examples import Examples
-from synsight.curation.repair.open_rows import OpenRow, choice
+from synsight.curation.repair.open_rows import DROPPED, OpenRow, choice
 from synsight.curation.repair.own_scores import SMALLEST_GAIN as OWN_GAIN
 from synsight.curation.repair.own_scores import CatalogScorer, own_scores
 from synsight.curation.repair.recaptioning import Recaptions, recaption
@@ -42,7 +42,8 @@ MISMATCH, NO_KNOWN_NOUN = "mismatch", "no-known-noun"
 USELESS_FLAGS = frozenset({MISMATCH, NO_KNOWN_NOUN})
 """The audit's flags on a caption that cleaning cannot mend; but a word put right may be the missing noun."""
 CLEANED = "cleaned"
-VERSION = "4"
+EMPTY = "empty"
+VERSION = "5"
 EXAMPLES = 50
 ROWS_A_REQUEST, ROWS_A_BATCH = 4, 64
 """Rows whose captions a kill may cost: at an endpoint, and with a local captioner."""
@@ -58,6 +59,7 @@ class Repair:
     terms: Terms | None
     keywords_column: str | None
     near_images: bool
+    drop: frozenset[str]
     captioner: Captioner | None
     is_remote: bool
     concurrency: int
@@ -75,6 +77,7 @@ class Repair:
             "terms": self.terms.digest if self.terms else None,
             "keywords_column": self.keywords_column,
             "near_images": self.near_images,
+            "drop": sorted(self.drop),
             "captioner": self.captioner.name if self.captioner else None,
             "recaption": "all" if self.recaption_all else "useless",
             "with_context": self.with_context,
@@ -139,7 +142,7 @@ class Repair:
             texts = texts_of_rows(batch, self.text_columns)
             for row, some in zip(batch.select(names).to_pylist(), texts, strict=True):
                 found = joined(some)
-                if row[REPAIRED] is not None and row[REPAIRED] != found:
+                if row[REPAIRED] != found:
                     yield RepairExample(
                         id=row["id"],
                         before=found,
@@ -147,7 +150,7 @@ class Repair:
                         origin=row[ORIGIN],
                         score=row[REPAIRED_SCORE],
                         score_before=row[CLEAN_SCORE],
-                        removed=row[REMOVED] if row[ORIGIN] == CLEANED else [],
+                        removed=row[REMOVED] if row[ORIGIN] in (CLEANED, DROPPED) else [],
                     )
 
     # -- inside -----------------------------------------------------------------------------------
@@ -178,7 +181,7 @@ class Repair:
                 is_useless = clean is None or bool(flags)
                 if not (is_useless or self.recaption_all):
                     continue
-                row = OpenRow(found, clean, is_useless)
+                row = OpenRow(found, clean, is_useless, self._may_go(found, clean, flags))
                 if self._keywords and is_useless:
                     words = texts_of_rows(batch.slice(number, 1), [self._keywords])[0]
                     own = clean if MISMATCH not in flags else None
@@ -186,6 +189,10 @@ class Repair:
                         row.others.append(Option(text, "keywords"))
                 opened[batch.column(POSITION)[number].as_py()] = row
         return opened
+
+    def _may_go(self, found: str | None, clean: str | None, flags: frozenset[str]) -> bool:
+        is_empty = found is not None and clean is None
+        return (is_empty and EMPTY in self.drop) or (MISMATCH in flags and MISMATCH in self.drop)
 
     def _read(self, batch: pa.RecordBatch) -> Iterator[tuple[str | None, str | None, frozenset[str]]]:
         """For each row the caption as found, what is left of it, and which flags make that useless."""
@@ -301,7 +308,9 @@ class Repair:
             changed=examples.seen,
             origins=dict(origins.most_common()),
             removed=removed_counts(self.catalog),
-            kept_useless=sum(bool(one.found) and not (one.clean or one.others) for one in opened.values()),
+            kept_useless=sum(
+                bool(one.found) and not (one.clean or one.others or one.may_go) for one in opened.values()
+            ),
             without_caption=rows - origins.total(),
             recaptioned=recaptions.asked if recaptions else 0,
             unusable_answers=recaptions.reasons if recaptions else {},
