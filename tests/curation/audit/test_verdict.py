@@ -86,6 +86,16 @@ def test_boilerplate_on_most_images_makes_it_unlikely():
     assert "20% of the images, fewer than a quarter" in verdict.reasons[0]
 
 
+@pytest.mark.parametrize(("shared", "judgement"), [(0.6, "likely"), (0.12, "uncertain"), (0.08, "unlikely")])
+def test_what_is_said_once_lowers_the_verdict(shared, judgement):
+    words = [[n % 20] if n < 2000 * shared else [100 + n] for n in range(2000)]
+    verdict = judge(check(usable=[True] * 2000, times=[1] * 2000, words=words))
+    assert verdict.judgement == judgement
+    assert f"{shared:.0%} of the images have such a caption with a word that 5 of them share" in " ".join(
+        verdict.reasons
+    )
+
+
 @pytest.mark.parametrize(("matching", "judgement"), [(0.95, "likely"), (0.6, "uncertain"), (0.2, "unlikely")])
 def test_mismatched_captions_lower_the_verdict(matching, judgement):
     verdict = judge(good(), mismatch=judged(np.full(2000, matching)))
