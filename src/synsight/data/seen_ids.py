@@ -33,7 +33,10 @@ class SeenIds:
         self._runs.append(np.unique(hashes))
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
             last = self._runs.pop()
-            self._runs[-1] = np.unique(np.concatenate([self._runs[-1], last]))
+            # In place: np.unique would take four times the memory, which the allocator keeps.
+            merged = np.concatenate([self._runs[-1], last])
+            merged.sort()
+            self._runs[-1] = merged
 
     def admit(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Add ids; True for each that was there before, in the set or earlier among `ids`."""

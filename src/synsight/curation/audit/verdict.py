@@ -18,8 +18,8 @@ against. Marks are round numbers; one of them was moved by measurement, as said 
 3. In shared words: the share of images whose effective caption has a word that five of them have. The same
    paper finds that captions teach when they describe and say the same of the same; a word that stands on
    fewer than five images is no class of our vocabularies (CatLIP's threshold, arXiv 2404.15653, scaled down).
-   Here less than a tenth speaks against: with 11% and 23% captions still paid, with 7% they did not
-   (docs/results/caption-quality.md).
+   Here less than a tenth speaks against: recipes that predict words still gained by captions with 11% and
+   23%, and no more with 7% (docs/results/caption-quality.md).
 4. Words a caption: known nouns in a usable caption; below one there is less than a label an image.
 5. Matching: the chance that two captions both match, p^2: a pair of LGSimCLR (arXiv 2302.12248) is right only
    if both do, and repaired captions paid in the reproducibility study (arXiv 2504.08140).
