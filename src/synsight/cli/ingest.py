@@ -6,7 +6,6 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from synsight.cli.console import Flag, Json, count_text, show
-from synsight.data.splits import ORDER
 from synsight.records import IngestSummary, as_json
 
 
@@ -79,6 +78,7 @@ def _json(summary: IngestSummary) -> dict[str, object]:
 
 
 def _table(summary: IngestSummary) -> Iterator[RenderableType]:
+    from synsight.data.splits import ORDER
     from synsight.reports import fact_table
 
     facts: dict[str, object] = {
