@@ -80,6 +80,13 @@ def test_captions_that_tell_nothing_are_dropped_on_request(run, run_json, tmp_pa
     assert "there are no captions 'emty' to drop; did you mean 'empty'?" in " ".join(err.split())
 
 
+def test_a_mismatch_that_no_audit_looked_for_cannot_be_dropped(run, own):
+    code, _, err = run("repair", own, "--drop", "empty,mismatch")
+    assert code != 0
+    assert "no audit has said which captions are a mismatch; run `synsight audit" in " ".join(err.split())
+    assert "caption_clean" not in Catalog.open(own).columns
+
+
 def test_a_captioner_from_a_folder_is_asked_about_rows_without_a_caption(run, run_json, tmp_path):
     colours = list(COLOURS) * 8
     images = [square(one, seed=n) for n, one in enumerate(colours)]

@@ -48,7 +48,7 @@ def repair(
         keywords_column: Column to borrow keywords from.
         borrow: Where a row without a useful caption may borrow one: keywords, near-image, or none.
         drop: Captions that go where nothing better is found: empty (cleaning leaves nothing), mismatch (the
-            audit's flag), or none.
+            flag of an audit before), or none.
         captioner: Make captions with this image-to-text model: hf-hub:OWNER/NAME or local-dir:PATH.
         endpoint: Make captions at this OpenAI-compatible URL, as http://127.0.0.1:8000/v1; images are sent
             there.

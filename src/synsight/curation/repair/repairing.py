@@ -24,7 +24,7 @@ from synsight.curation.repair.endpoint import KEY_VARIABLE, EndpointCaptioner
 from synsight.curation.repair.examples import pictures_of
 from synsight.curation.repair.own_scores import CatalogScorer
 from synsight.curation.repair.spelling import words_of
-from synsight.curation.repair.steps import EMPTY, MISMATCH, Repair
+from synsight.curation.repair.steps import EMPTY, FLAGS, MISMATCH, Repair
 from synsight.data.catalog import Catalog
 from synsight.data.written_reports import note_report
 from synsight.errors import ConfigError, UsageError, near_names
@@ -82,7 +82,7 @@ def repair(
         keywords_column: Column to borrow keywords from, if the catalog has it.
         borrow: Where to borrow: `keywords`, `near-image`, or neither.
         drop: Which captions go where there is nothing better: of which cleaning leaves nothing (`empty`),
-            which the audit flagged (`mismatch`), or neither.
+            which the audit flagged, which has to be there (`mismatch`), or neither.
         captioner: "hf-hub:ID" or "local-dir:PATH" of an image-to-text model, or a `Captioner`.
         endpoint: URL of an OpenAI-compatible endpoint; images of the rows to be captioned are sent there, and
             nowhere else.
@@ -112,6 +112,11 @@ def repair(
     _check(captioner, endpoint, recaption, score_model, borrow, drop, concurrency, batch_size)
     opened = catalog if isinstance(catalog, Catalog) else Catalog.open(catalog)
     check_text_columns(opened, text_columns)
+    if MISMATCH in drop and FLAGS not in opened.columns:
+        raise UsageError(
+            f"{opened.path}: no audit has said which captions are a mismatch; run `synsight audit "
+            f"{opened.path}` first, or leave {MISMATCH!r} out of what is dropped."
+        )
     asked = _captioner(captioner, endpoint, endpoint_model, endpoint_key, device, batch_size)
     scorer = _scorer(score_model)
     terms = _terms(vocabulary)
