@@ -318,9 +318,11 @@ class LanceTable:
 
     def _part(self, fragment: lance.LanceFragment, column: str) -> Iterator[pa.RecordBatch]:
         names = sorted({column, "id"} & set(self.schema.names))
+        # Images are large; of anything else, few rows at a time take as long to hand over as to read.
+        rows = 256 if self.schema.field(column).type in (pa.binary(), pa.large_binary()) else 4096
         with self._reading():
             yield from self._dataset.scanner(
-                columns=names, fragments=[fragment], batch_size=256, **_READ_AHEAD
+                columns=names, fragments=[fragment], batch_size=rows, **_READ_AHEAD
             ).to_batches()
 
     def _version(self, entry: Mapping[str, Any]) -> TableVersion:
