@@ -25,9 +25,10 @@ from damage import DAMAGED, damage_captions, on_white
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from synsight.curation.agreement import Sides, cross_fitted_sides, fold_of_rows, pair_scores
+from synsight.curation.agreement import Sides, pair_scores
 from synsight.curation.audit.image_checks import check_images
 from synsight.curation.caption_vectors import caption_vectors
+from synsight.curation.cross_fitting import cross_fitted_sides, fold_of_rows
 from synsight.curation.descriptors import BLOCKS, catalog_descriptors
 from synsight.curation.hash_search import pairs_within
 from synsight.curation.repair.borrowing import MOST_BITS, MOST_DIFFERENCE, _grid, hashes_of
@@ -135,7 +136,7 @@ def judge(table: pa.Table, folder: Path, seed: int) -> Iterator[str]:
         ("edges, colours; MiniLM and words; both ways", plain, both, 2),
         ("and coarse edges, colour by place; MiniLM and words; both ways", images, both, 2),
     ):
-        sides = cross_fitted_sides(seen, told, folds, seed=seed)
+        sides = cross_fitted_sides(seen, told, folds, seed=seed).whole()
         if ways == 1:
             width = told.shape[1]
             sides = Sides(images=sides.images[:, :width], captions=sides.captions[:, :width])

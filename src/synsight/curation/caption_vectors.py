@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from synsight.curation.descriptors import balanced
+from synsight.curation.descriptors import balance
 from synsight.models.text.loading import MINILM, MINILM_PACKAGE, load_text_encoder
 from synsight.seeding import derive_seed, generator
 
@@ -21,6 +21,9 @@ FITTED_CAPTIONS = 50_000
 """Most captions that the word space is fitted to."""
 ENCODED_CAPTIONS = 50_000
 """Most distinct captions that are encoded: some minutes of a processor; beyond, words alone must do."""
+
+CHUNK = 8192
+"""Captions put into the word space at a time, in twice the digits that are kept."""
 
 Floats = NDArray[np.float32]
 
@@ -42,15 +45,19 @@ def caption_vectors(
     """
     distinct, places = np.unique(np.asarray(texts, dtype=object), return_inverse=True)
     known = [str(text) for text in distinct]
-    everywhere = np.ones(len(texts), np.bool_)
-    blocks = [balanced(word_vectors(known, seed=seed)[places], everywhere)]
     if encoder == "auto":
         few = len(known) <= ENCODED_CAPTIONS
         able = all(find_spec(one) for one in (MINILM_PACKAGE, "sentence_transformers"))
         encoder = MINILM if few and able else None
+    blocks = [word_vectors(known, seed=seed)]
     if encoder is not None:
-        blocks.append(balanced(load_text_encoder(encoder)(known)[places], everywhere))
-    return np.hstack(blocks), "words" if encoder is None else f"words and {encoder}"
+        blocks.append(load_text_encoder(encoder)(known))
+    vectors = np.hstack(blocks)[places] if len(blocks) > 1 else blocks[0][places]
+    start = 0
+    for block in blocks:
+        balance(vectors[:, start : start + block.shape[1]])
+        start += block.shape[1]
+    return vectors, "words" if encoder is None else f"words and {encoder}"
 
 
 def word_vectors(texts: Sequence[str], *, seed: int = 0) -> Floats:
@@ -72,7 +79,11 @@ def word_vectors(texts: Sequence[str], *, seed: int = 0) -> Floats:
     weighted = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
     fitted = np.sort(generator(seed, "word space").permutation(len(texts))[:FITTED_CAPTIONS])
     space = TruncatedSVD(width, n_iter=4, random_state=derive_seed(seed, "svd") % 2**32)
-    return np.asarray(space.fit(weighted[fitted]).transform(weighted), np.float32)
+    space.fit(weighted[fitted])
+    vectors = np.empty((len(texts), width), np.float32)
+    for start in range(0, len(texts), CHUNK):
+        vectors[start : start + CHUNK] = space.transform(weighted[start : start + CHUNK])
+    return vectors
 
 
 def words_of(text: str) -> list[str]:

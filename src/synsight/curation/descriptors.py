@@ -81,7 +81,7 @@ def catalog_descriptors(
     spool.clear()
     cuts = np.cumsum([0, *BLOCKS])
     for begin, end in pairwise(cuts.tolist()):
-        found[:, begin:end] = balanced(found[:, begin:end], is_read)
+        balance(found[:, begin:end], is_read)
     return found, is_read
 
 
@@ -98,15 +98,20 @@ def describe(images: NDArray[np.uint8]) -> Floats:
     return np.hstack([part.reshape(len(images), -1) for part in parts]).astype(np.float32)
 
 
-def balanced(block: Floats, is_there: NDArray[np.bool_]) -> Floats:
-    """Columns centred, and scaled together to a total variance of 1, over the rows that are there; else 0."""
-    there = block[is_there].astype(np.float32)
-    if not len(there):
-        return np.zeros_like(block, np.float32)
-    there -= there.mean(axis=0)
-    scaled = np.zeros(block.shape, np.float32)
-    scaled[is_there] = there / max(float(np.sqrt(there.var(axis=0).sum())), 1e-9)
-    return scaled
+def balance(block: Floats, is_there: NDArray[np.bool_] | None = None) -> None:
+    """Centre columns, and scale them together to a total variance of 1, over the rows that are there.
+
+    Args:
+        block: [N, D]; changed in place, since a copy of all rows is what memory runs out by.
+        is_there: [N]; the other rows become 0. None: all are.
+    """
+    there = np.True_ if is_there is None else is_there[:, None]
+    rows = len(block) if is_there is None else int(is_there.sum())
+    block -= block.sum(axis=0, where=there, dtype=np.float64) / max(rows, 1)
+    if is_there is not None:
+        block[~is_there] = 0
+    variance = float(np.einsum("nd,nd->", block, block, dtype=np.float64)) / max(rows, 1)
+    block /= max(np.sqrt(variance), 1e-9)
 
 
 def _small(data: bytes | None) -> NDArray[np.uint8] | None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synsight.curation.agreement import LEAST_ROWS, cross_fitted_sides, fold_of_rows, pair_scores
+from synsight.curation.agreement import LEAST_ROWS, pair_scores
 from synsight.curation.caption_vectors import caption_vectors
+from synsight.curation.cross_fitting import cross_fitted_sides, fold_of_rows
 from synsight.curation.descriptors import catalog_descriptors
 from synsight.data.catalog import POSITION, Catalog
 from synsight.stages import Runner
@@ -40,7 +41,7 @@ def own_scores(
 ) -> dict[int, list[float]]:
     """How well captions fit images, as the other rows teach it.
 
-    Some 15 KB of memory for each caption.
+    Some 3 KB of memory for each caption.
 
     Args:
         catalog: Only read.
