@@ -11,6 +11,7 @@ Memory: 64 bytes a row while the bands are compared.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,14 +52,16 @@ def bands(texts: Sequence[str]) -> np.ndarray:
 def overlap(one: str, other: str) -> float:
     """Jaccard overlap of the shingles of two plain texts, 0 to 1."""
     ours, theirs = shingles(one), shingles(other)
-    together = (ours | theirs).total()
-    return (ours & theirs).total() / together if together else 0.0
+    common = sum(min(count, theirs[piece]) for piece, count in ours.items() if piece in theirs)
+    together = ours.total() + theirs.total() - common
+    return common / together if together else 0.0
 
 
+@lru_cache(maxsize=64)  # one text is compared with all of its bucket
 def shingles(text: str) -> Counter[str]:
     """The three-character pieces of a text with a blank before and behind it, each with its number."""
     padded = f" {text} "
-    return Counter(padded[start : start + SHINGLE] for start in range(len(padded) - SHINGLE + 1))
+    return Counter([padded[start : start + SHINGLE] for start in range(len(padded) - SHINGLE + 1)])
 
 
 def near_pairs(
@@ -78,9 +81,10 @@ def near_pairs(
             pairs = [pair for pair in zip(ones.tolist(), others.tolist(), strict=True) if pair not in seen]
             if not pairs:
                 continue
-            texts = texts_at(np.array(pairs, np.int64).ravel())
-            for number, (one, two) in enumerate(pairs):
-                alike = overlap(texts[2 * number], texts[2 * number + 1])
+            rows = sorted({row for pair in pairs for row in pair})
+            texts = dict(zip(rows, texts_at(np.array(rows, np.int64)), strict=True))
+            for one, two in pairs:
+                alike = overlap(texts[one], texts[two])
                 if alike >= LEAST_OVERLAP:
                     seen.add((one, two))
                     yield one, two, alike
