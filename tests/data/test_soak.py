@@ -15,7 +15,7 @@ from synsight.language.labelling import find_words
 from watching import Watched
 
 ROWS = int(os.environ.get("SYNSIGHT_SOAK_ROWS", "1000000"))
-BYTES_A_ROW = 32
+BYTES_A_ROW = 16
 """Of ids, as docs/data.md says."""
 WORDS = ("a", "the", "red", "old", "small", "dog", "cat", "wheel", "door", "house", "river", "bridge", "rust")
 

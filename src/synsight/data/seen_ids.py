@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +34,7 @@ class SeenIds:
         self._runs.append(np.unique(hashes))
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
             last = self._runs.pop()
-            # In place: np.unique would take four times the memory, which the allocator keeps.
-            merged = np.concatenate([self._runs[-1], last])
-            merged.sort()
-            self._runs[-1] = merged
+            self._runs[-1] = _merged(self._runs[-1], last)
 
     def admit(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Add ids; True for each that was there before, in the set or earlier among `ids`."""
@@ -75,6 +73,17 @@ class SeenIds:
             middle = (low + high) // 2
             low, high = (middle, high) if taken(middle) else (low, middle)
         return low
+
+
+def _merged(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Both, sorted; in pages of their own, which go back to the system when the next merge frees them, where
+    an allocator would keep the holes.
+    """
+    rows = len(one) + len(other)
+    merged = np.frombuffer(mmap(-1, 8 * rows), np.uint64)
+    np.concatenate([one, other], out=merged)
+    merged.sort()
+    return merged
 
 
 def hashes_of(ids: Sequence[str]) -> NDArray[np.uint64]:
