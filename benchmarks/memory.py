@@ -1,38 +1,64 @@
-"""Does the memory of `ingest` and `words` depend on the number of rows?
+"""How do memory and time of what reads every row grow with the number of rows?
 
-    python benchmarks/memory.py [--rows 10000 200000] [--folder KEEP]
+    python benchmarks/memory.py [--rows 100000 400000] [--verbs ingest words captions spelling mismatch]
+        [--folder KEEP]
 
 Synthetic rows (32 x 32 JPEGs, all different, with captions of one to twelve words) in one Parquet file. Every
-verb runs in a process of its own, whose peak resident memory is printed; the last line of each verb is the
-ratio of the largest to the smallest number of rows. Left out: images above a few kilobytes, for which the
-batches in flight (at most 2 a thread, of 32 MB each) add a constant.
+verb runs in a process of its own, whose peak resident memory is printed; the last line of each verb says what
+the largest number of rows takes beyond the smallest: bytes a row, rows a second, and rows a processor second.
+`captions`, `mismatch`: these checks of the audit; `spelling`: what repair learns from the catalog's words.
+Above 50,000 different captions `mismatch` encodes none, so that smaller numbers of rows may take more.
+Left out: images above a few kilobytes, for which the batches in flight (at most 2 a thread, of 32 MB each)
+add a constant; drawn captions nearly repeat one another more often than people's.
 """
 
 import argparse
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
+from dataclasses import dataclass
 from io import BytesIO
+from os import cpu_count
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from turns import machine
 
 WORDS = """
     the a of with and old red blue small broken cat dog car wheel door house tree river bridge crack rust weld
     gear bolt plate bottle glass cup chair table window roof brick road boat plane train apple bread fish bird
 """.split()  # noqa: SIM905  as prose it can be read
 
-INGEST = "from synsight.data.ingestion import ingest; ingest({source!r}, out={catalog!r})"
-WORDS_VERB = "from synsight.language.labelling import find_words; find_words({catalog!r})"
-PEAK = "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+VERBS = {
+    "ingest": "from synsight.data.ingestion import ingest; ingest({source!r}, out={catalog!r})",
+    "words": "from synsight.language.labelling import find_words; find_words({catalog!r})",
+    "captions": "from synsight.curation.audit.caption_checks import check_captions; "
+    "check_captions({catalog!r})",
+    "spelling": "from synsight.curation.repair.spelling import find_spelling; "
+    "from synsight.data.catalog import Catalog; find_spelling(Catalog.open({catalog!r}), ['caption'])",
+    "mismatch": "from synsight.curation.audit.mismatch import check_mismatch; check_mismatch({catalog!r})",
+}
+"""Verb, or part of one -> the program; `ingest` makes what the others read."""
+USED = (
+    "; import resource; used = resource.getrusage(resource.RUSAGE_SELF); "
+    "print(used.ru_maxrss, used.ru_utime + used.ru_stime)"
+)
 IMPORTS_ONLY = "import synsight.data.ingestion, synsight.language.labelling"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One program, from its start to its end."""
+
+    kilobytes: int
+    """Of resident memory, at its peak."""
+    seconds: float
+    processor_seconds: float
 
 
 def row_groups(rows: int, *, size: int = 1000) -> Iterator[pa.RecordBatch]:
@@ -58,38 +84,52 @@ def write_source(path: Path, rows: int) -> None:
             writer.write_batch(batch)
 
 
-def peak_megabytes(program: str) -> tuple[float, float]:
-    """(peak resident memory in MB, seconds) of a program in a process of its own."""
+def measured(program: str) -> Run:
+    """A program in a process of its own."""
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", program + PEAK], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-c", program + USED], stdout=subprocess.PIPE, text=True, check=True
     )
-    return int(done.stdout.split()[-1]) / 1024, time.perf_counter() - start
+    kilobytes, processor_seconds = done.stdout.split()[-2:]
+    return Run(int(kilobytes), time.perf_counter() - start, float(processor_seconds))
 
 
 def main() -> None:
-    """Measure both verbs for every number of rows, print peaks and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 200_000])
+    """Measure every verb for every number of rows, print peaks and what further rows take."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 400_000])
+    parser.add_argument("--verbs", nargs="+", choices=VERBS, default=list(VERBS))
     parser.add_argument("--folder", type=Path, help="keep the sources and catalogs here")
     arguments = parser.parse_args()
-    print(platform.platform(), "| python", platform.python_version(), end=" | ")
-    print(*(f"{name} {version(name)}" for name in ("pyarrow", "pylance", "pillow")), sep=", ")
-    print(f"imports alone: {peak_megabytes(IMPORTS_ONLY)[0]:.0f} MB")
+    verbs = list(dict.fromkeys(["ingest", *arguments.verbs]))
+    print(machine("pyarrow", "pylance", "pillow", threads=cpu_count() or 1))
+    print(f"imports alone: {measured(IMPORTS_ONLY).kilobytes / 1024:.0f} MB")
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        peaks: dict[str, dict[int, float]] = {"ingest": {}, "words": {}}
+        runs: dict[str, dict[int, Run]] = {verb: {} for verb in verbs}
         for rows in arguments.rows:
             source, catalog = folder / f"{rows}.parquet", folder / f"cat_{rows}"
             write_source(source, rows)
-            for verb, program in (("ingest", INGEST), ("words", WORDS_VERB)):
-                peak, seconds = peak_megabytes(program.format(source=str(source), catalog=str(catalog)))
-                peaks[verb][rows] = peak
-                print(f"{verb:7} {rows:>9,} rows: {peak:6.0f} MB peak, {rows / seconds:7,.0f} rows/s")
-    for verb, found in peaks.items():
+            for verb in verbs:
+                run = measured(VERBS[verb].format(source=str(source), catalog=str(catalog)))
+                runs[verb][rows] = run
+                print(
+                    f"{verb:8} {rows:>9,} rows: {run.kilobytes / 1024:6.0f} MB peak, "
+                    f"{rows / run.seconds:7,.0f} rows/s",
+                    flush=True,
+                )
+    for verb, found in runs.items():
         low, high = min(found), max(found)
-        print(f"{verb:7} {high:,} / {low:,} rows: {found[high] / found[low]:.2f} times the memory")
+        if low == high:
+            continue
+        few, many, more = found[low], found[high], high - low
+        bytes_a_row = 1024 * (many.kilobytes - few.kilobytes) / more
+        print(
+            f"{verb:8} {more:,} rows more: {bytes_a_row:,.0f} bytes a row, "
+            f"{more / (many.seconds - few.seconds):,.0f} rows/s, "
+            f"{more / (many.processor_seconds - few.processor_seconds):,.0f} rows a processor second"
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from synsight.stages import Runner, ThreadRunner, chunk_key
 
 WORDS, LANGUAGE = "words", "language"
 ROWS_PER_CHUNK = 4096
-"""Work that a kill may cost: about a second."""
+"""Work that a kill may cost: about 40 ms."""
 ENGLISH = "en"
 _WORD = re.compile(
     r"(?<![\w@/\\#'’&=~])(?<!\d-)(?<!\w[.:;\"])"
