@@ -107,7 +107,7 @@ def test_a_purge_names_the_files_that_still_show_its_rows_and_removes_them_when_
     assert {"audit.json", "report.html"} <= files_with_traces()
     code, said, err = run("catalog", "delete", cat, "--where", f"id = '{shown}'")
     assert code == 0, err
-    assert "these files may still show deleted rows (ids, captions, small pictures):" in said
+    assert "these files may still show deleted rows (ids, captions, pictures, features):" in said
     for name in ("audit.json", "report.html", "findings.parquet", "changes.jsonl", "repair.json"):
         assert name in said
     assert files_with_traces()

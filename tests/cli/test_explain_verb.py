@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from synsight.data.catalog import Catalog
+from synsight.data.written_reports import written_reports
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,11 @@ def test_a_catalog_is_explained_by_a_page_and_records(explained, catalog):
     assert "見えているもの" in page
     assert len(re.findall(r'<article class="explained">', page)) == 3
     assert (explained / "map.parquet").is_file() and (explained / "fiftyone" / "labels.csv").is_file()
+
+
+def test_a_purge_names_what_shows_rows(explained, catalog):
+    shown = {explained / name for name in ("report.html", "explanations.json", "map.parquet", "fiftyone")}
+    assert shown <= set(written_reports(Catalog.open(catalog)))
 
 
 def test_an_image_file_is_explained_without_a_catalog(trained, tmp_path, run_json):

@@ -38,6 +38,21 @@ def test_removing_takes_what_was_noted_and_leaves_what_is_the_users(noted, tmp_p
     assert written_reports(noted) == remove_reports(noted) == ()
 
 
+def test_a_folder_that_was_written_whole_goes_whole(noted, tmp_path):
+    note_report(noted, tmp_path / "one", verb="explain", names=("fiftyone",))
+    (tmp_path / "one" / "fiftyone" / "data").mkdir(parents=True)
+    (tmp_path / "one" / "fiftyone" / "data" / "1.webp").write_bytes(b"row 7")
+    assert tmp_path / "one" / "fiftyone" in remove_reports(noted)
+    assert not (tmp_path / "one" / "fiftyone").exists()
+
+
+def test_two_files_of_one_verb_in_one_folder_are_both_remembered(noted, tmp_path):
+    for name in ("a.parquet", "b.parquet"):
+        note_report(noted, tmp_path, verb="embed", names=(name,))
+        (tmp_path / name).touch()
+    assert {tmp_path / "a.parquet", tmp_path / "b.parquet"} <= set(written_reports(noted))
+
+
 def test_a_relative_folder_is_found_from_anywhere(noted, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     note_report(noted, "here", verb="audit", names=("a.json",))

@@ -4,6 +4,7 @@ import pytest
 from made import make_catalog
 
 from synsight.data.catalog import Catalog
+from synsight.data.written_reports import written_reports
 from synsight.errors import ModelError, UsageError
 from synsight.evaluation import evaluate, mean_over_draws, read_predictions, read_results
 from synsight.models import load
@@ -40,6 +41,11 @@ def test_every_model_answers_every_question_with_every_metric(evaluated):
         ("fewshot", 3, 1),
     }
     assert read_results(folder / "ev") == results
+
+
+def test_a_purge_names_the_predictions(evaluated):
+    folder, _ = evaluated
+    assert folder / "ev" / "predictions.parquet" in written_reports(Catalog.open(folder / "cat"))
 
 
 def test_colours_are_told_apart_better_than_by_chance(evaluated):

@@ -6,6 +6,7 @@ from small_models import picture, small_catalog, small_model
 
 from synsight.data.catalog import Catalog, Commit
 from synsight.data.column_stage import ColumnSpool
+from synsight.data.written_reports import written_reports
 from synsight.errors import ConflictError, DataError
 from synsight.models import Model, catalog_features, embed
 
@@ -132,6 +133,8 @@ def test_out_takes_them_along(catalog, tmp_path):
     assert table["id"].to_pylist() == [f"id{n}" for n in range(10)]
     found = np.stack(table["features"].to_numpy()).astype(np.float32)
     assert (found == catalog_features(small_model(), catalog)[1]).all()
+    embed(small_model(), catalog, out=tmp_path / "y.parquet")
+    assert written_reports(catalog) == (tmp_path / "x.parquet", tmp_path / "y.parquet"), "a purge names both"
 
 
 def test_a_broken_image_is_named(tmp_path):

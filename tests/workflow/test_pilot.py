@@ -15,6 +15,7 @@ import pytest
 
 from synsight import pilot
 from synsight.data.catalog import Catalog
+from synsight.data.written_reports import written_reports
 from synsight.errors import ConfigError, DataError, Interrupted, UsageError
 from synsight.records import Result
 from synsight.workflow.state import PilotState
@@ -47,6 +48,13 @@ def test_a_pilot_goes_through_three_gates_to_a_page(done):
     assert "20 images, their captions, the words found" in page
     gallery = page.partition("the words found")[2].partition("</section>")[0]
     assert gallery.count("data:image/webp;base64,") == 20
+
+
+def test_a_purge_names_the_page_and_all_predictions(done):
+    out = Path(done.out)
+    named = set(written_reports(Catalog.open(out / "catalog")))
+    assert out / "report.html" in named
+    assert set(out.rglob("predictions.parquet")) <= named
 
 
 def test_the_page_and_the_gate_say_which_test_images_are_nearly_known(done):

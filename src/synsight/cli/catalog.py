@@ -42,7 +42,8 @@ def delete(catalog: Path, *, where: str, reports: bool = False, json: Json = Fal
     Args:
         catalog: The catalog's folder.
         where: SQL condition, as "id = 'patient-17'".
-        reports: Remove the files that audits and repairs of this catalog wrote elsewhere, which show rows.
+        reports: Remove the files that other verbs wrote elsewhere and that show rows of this catalog: pages,
+            predictions, features.
         json: Print one JSON object.
     """
     from synsight.data.catalog import Catalog
@@ -109,9 +110,9 @@ def _reports_said(files: list[str], *, removed: bool) -> list[RenderableType]:
     if removed:
         return [Text("removed, since they could show deleted rows:"), *listed]
     return [
-        Text("these files may still show deleted rows (ids, captions, small pictures):"),
+        Text("these files may still show deleted rows (ids, captions, pictures, features):"),
         *listed,
-        Text("run the same command with --reports to remove them, or audit and repair into them again."),
+        Text("run the same command with --reports to remove them, or run again what wrote them."),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Which files outside a catalog show its rows: notes that an audit and a repair leave in the catalog.
+"""Which files outside a catalog show its rows: notes that the verbs which wrote them leave in the catalog.
 
     CATALOG/_synsight/reports/<16 hex>.json      a folder, the verb that wrote there, and its files
 
@@ -25,13 +25,14 @@ def note_report(catalog: "Catalog", folder: Path, *, verb: str, names: Sequence[
         catalog: Whose rows they show.
         folder: Where they are.
         verb: Who wrote them, as "audit".
-        names: Of the files in the folder.
+        names: Of the files in the folder, and of folders that are written whole.
 
     Raises:
         StorageError: The disk refused.
     """
     where = str(Path(folder).absolute())
-    key = hashlib.blake2b(f"{verb} {where}".encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    said = " ".join([verb, where, *names]).encode("utf-8", "surrogateescape")
+    key = hashlib.blake2b(said, digest_size=8).hexdigest()
     note = {
         "folder": where.encode("utf-8", "replace").decode(),
         "verb": verb,
@@ -45,7 +46,7 @@ def written_reports(catalog: "Catalog") -> tuple[Path, ...]:
     """Files that were noted and are still there, ascending; who moved them must look after them."""
     notes = (read_json(path) for path in _folder(catalog).glob("*.json"))
     files = (Path(note["folder"]) / name for note in notes for name in note["files"])
-    return tuple(sorted({file for file in files if file.is_file()}))
+    return tuple(sorted({file for file in files if file.exists()}))
 
 
 def remove_reports(catalog: "Catalog") -> tuple[Path, ...]:

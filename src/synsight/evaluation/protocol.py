@@ -140,7 +140,7 @@ def evaluate(
         **describe_findings(asking, seen, copies),
         **({} if splits is None else describe_rows(splits)),
     }
-    write_evaluation(out, results, predictions, settings=settings)
+    write_evaluation(out, results, predictions, settings=settings, catalog=catalog)
     return results
 
 

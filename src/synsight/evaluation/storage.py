@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synsight import files
+from synsight.data.catalog import Catalog
+from synsight.data.written_reports import note_report
 from synsight.errors import DataError, UsageError
 from synsight.evaluation.scoring import PREDICTIONS
 from synsight.records import Result, as_json
 
-SETTINGS = "evaluation.json"
+SETTINGS, ANSWERS = "evaluation.json", "predictions.parquet"
 RESULTS = pa.schema(
     [
         ("model", pa.string()),
@@ -73,13 +75,23 @@ def write_evaluation(
     predictions: pa.Table,
     *,
     settings: Mapping[str, Any] | None = None,
+    catalog: Catalog | None = None,
 ) -> None:
     """Write an evaluation's folder; results.json comes last, so where it stands the rest is whole.
+
+    Args:
+        folder: Made when needed.
+        results: What was measured.
+        predictions: What was answered, see `PREDICTIONS`.
+        settings: For evaluation.json; None: an earlier one stays.
+        catalog: Whose rows were asked about; a purge of some of them then names the predictions.
 
     Raises:
         StorageError: The disk refused.
     """
-    with files.replacing(folder / "predictions.parquet") as temporary:
+    if catalog is not None:
+        note_report(catalog, folder, verb="evaluate", names=[ANSWERS])
+    with files.replacing(folder / ANSWERS) as temporary:
         pq.write_table(predictions.cast(PREDICTIONS), temporary)
     if settings is not None:
         files.write_json(folder / SETTINGS, dict(settings))
@@ -120,7 +132,7 @@ def read_predictions(folder: str | Path) -> pa.Table:
     Raises:
         DataError: There is no whole predictions.parquet.
     """
-    path = Path(folder) / "predictions.parquet"
+    path = Path(folder) / ANSWERS
     try:
         return pq.read_table(path).cast(PREDICTIONS)
     except (OSError, ValueError, pa.ArrowInvalid) as error:

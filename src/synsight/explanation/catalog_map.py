@@ -16,6 +16,7 @@ from synsight.reports.explanation_records import CatalogMap, MapPoint
 
 MOST_POINTS = 1500
 """On the page; map.parquet has them all."""
+ATLAS, FIFTYONE, DRAWING = MAP_FILES = ("map.parquet", "fiftyone", "map.svg")
 SEEN = 0.5
 """Probability from which on a word is named, where no caption names any."""
 
@@ -58,15 +59,15 @@ def write_map(
         words = [", ".join(names[one] for one in np.flatnonzero(row >= SEEN)) for row in present]
     catalog, positions = reference.catalog, reference.positions
     folder.mkdir(parents=True, exist_ok=True)
-    atlas = write_atlas(folder / "map.parquet", catalog, positions, found, label=reference.label, words=words)
+    atlas = write_atlas(folder / ATLAS, catalog, positions, found, label=reference.label, words=words)
     fiftyone = write_fiftyone(
-        folder / "fiftyone", catalog, positions, found, label=reference.label, words=words
+        folder / FIFTYONE, catalog, positions, found, label=reference.label, words=words
     )
     shown = _shown(found, catalog.name)
     chart = map_chart(shown.points, shown.names, description=f"Images of {catalog.name}, by {shown.method}.")
     written = [atlas, fiftyone]
     if chart is not None:
-        drawing = folder / "map.svg"
+        drawing = folder / DRAWING
         write_drawing(drawing, chart)
         written.append(drawing)
     return shown, written

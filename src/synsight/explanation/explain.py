@@ -8,8 +8,9 @@ import numpy as np
 
 from synsight import files
 from synsight.data.catalog import Catalog
+from synsight.data.written_reports import note_report
 from synsight.errors import UsageError
-from synsight.explanation.catalog_map import write_map
+from synsight.explanation.catalog_map import MAP_FILES, write_map
 from synsight.explanation.embedding_map import Projection
 from synsight.explanation.explained_rows import Target, catalog_of, rows_of_catalog, rows_of_files
 from synsight.explanation.explainer import Explainer
@@ -110,6 +111,8 @@ def explain(
         for row in asked.rows
     ]
     folder = Path(out)
+    for shown in {id(one): one for one in (catalog, known) if one is not None}.values():
+        note_report(shown, folder, verb="explain", names=[REPORT, RECORDS, *(MAP_FILES if map else ())])
     written = [folder / REPORT, folder / RECORDS]
     drawn = None
     if map and explainer.reference is not None:

@@ -133,7 +133,9 @@ def write_answer(question: DenseQuestion, scored: Scored, config: DenseConfig) -
         "seed": config.seed,
         "settings": to_plain(config),
     }
-    write_evaluation(question.out, scored.results, scored.predictions, settings=settings)
+    write_evaluation(
+        question.out, scored.results, scored.predictions, settings=settings, catalog=question.catalog
+    )
 
 
 def read_images(question: DenseQuestion, *, need_training: bool = True) -> tuple[AnnotatedImages, str]:

@@ -130,7 +130,7 @@ def finetune(
         "seed": seed,
         **describe_rows(splits),
     }
-    write_evaluation(out, scored.results, scored.predictions, settings=settings)
+    write_evaluation(out, scored.results, scored.predictions, settings=settings, catalog=catalog)
     return scored.results
 
 

@@ -100,7 +100,7 @@ def supervised_baseline(
         **describe_rows(splits),
     }
     predictions = pa.concat_tables([some.predictions for some in scored])
-    write_evaluation(out, results, predictions, settings=settings)
+    write_evaluation(out, results, predictions, settings=settings, catalog=catalog)
     return results
 
 

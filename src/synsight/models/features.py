@@ -14,6 +14,7 @@ from torch import Tensor
 
 from synsight import files
 from synsight.data.catalog import POSITION, Catalog, Commit
+from synsight.data.written_reports import note_report
 from synsight.errors import ConflictError
 from synsight.ledger import Ledger
 from synsight.models.feature_stage import column_of, decoded, feature_stage, stored_features
@@ -138,6 +139,7 @@ def embed(
     if computed:
         _add_column(model, catalog, batch_size=batch_size, progress=progress, runner=runner)
     if out is not None:
+        note_report(catalog, Path(out).parent, verb="embed", names=[Path(out).name])
         _export(model, catalog, Path(out))
     return Embedded(
         column=column_name(model),

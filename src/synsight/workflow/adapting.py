@@ -169,7 +169,7 @@ def adapt(
         "rows": _counts(rows, problem),
     }
     predictions = pa.concat_tables([PREDICTIONS.empty_table(), *(some.predictions for some in scored)])
-    write_evaluation(folder, results, predictions, settings=told)
+    write_evaluation(folder, results, predictions, settings=told, catalog=catalog)
     return results
 
 

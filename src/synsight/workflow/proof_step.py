@@ -77,7 +77,8 @@ class ProofStep:
         found.sort(key=lambda one: (one.metric != "acc1_difference", one.n_labels is None))
         repaired = self.repaired(means, predictions, judged)
         results = [*means, *found, *repaired]
-        write_evaluation(self.out, results, predictions, settings=self.state.settings)
+        catalog = Catalog.open(self.data.catalog)
+        write_evaluation(self.out, results, predictions, settings=self.state.settings, catalog=catalog)
         subject = subject_of(self.state.settings["recipes"])
         gate = proof_gate(
             means, differences=[one for one in found if one.metric.startswith("acc1")], subject=subject

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from synsight.data import Catalog
 from synsight.data.lineage import now
+from synsight.data.written_reports import note_report
 from synsight.language import load_vocabulary
 from synsight.models import Model, load
 from synsight.records import Example, Gate, Result
@@ -15,6 +16,8 @@ from synsight.workflow.pilot_copies import copy_facts
 from synsight.workflow.pretraining_step import Runs
 from synsight.workflow.proof_step import subject_of
 from synsight.workflow.state import PilotState
+
+REPORT = "report.html"
 
 
 def write_pilot_page(
@@ -39,6 +42,7 @@ def write_pilot_page(
         command: What was typed.
     """
     catalog = Catalog.open(data.catalog)
+    note_report(catalog, out, verb="pilot", names=[REPORT])
     settings = state.settings
     page = ReportPage(
         title=f"pilot on {settings['source']}, judged on {settings['label']}",
@@ -56,7 +60,7 @@ def write_pilot_page(
         created_at=now(),
         packages=package_versions(),
     )
-    return write_report(out / "report.html", page)
+    return write_report(out / REPORT, page)
 
 
 def _examples(catalog: Catalog, data: Data, label: str, seed: int, runs: Runs | None) -> list[Example]:
