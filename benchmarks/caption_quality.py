@@ -2,9 +2,11 @@
 
 Captions of a clean set are damaged at growing shares (each damaged row shuffled, buried in boilerplate, with
 typos, or truncated, in equal parts), audited, repaired, and learnt from, raw and repaired, by the recipes
-that read captions; SimCLR, which reads none, is the flat line. Keywords are left out, so that repair has to
-do with what damage leaves. Every model is judged frozen on the same test rows, which nobody trained on.
-Stopped at any moment, the same command goes on where it was.
+that read captions. SimCLR, which reads none, is a flat line; a second one is SimCLR with the crops of those
+that read captions (0.4 to 1 of the area, colours as they are), so that what crops do is not taken for what
+captions do. Keywords are left out, so that repair has to do with what damage leaves. Every model is judged
+frozen on the same test rows, which nobody trained on. Stopped at any moment, the same command goes on where
+it was.
 
     python benchmarks/caption_quality.py --data DIR --pool emoji-google,emoji-twitter,vemoji-fluent-emoji,\\
 vemoji-fluent-emoji-flat --label category --out quality/
@@ -35,6 +37,9 @@ from synsight.recipes import pretrain
 KINDS = ("shuffled", "boilerplate", "typos", "truncated")
 READERS = ("lgsimclr", "catlip", "superclass")
 BLIND = "simclr"
+CROPS = f"{BLIND}, the readers' crops"
+RIVALS = {BLIND: {}, CROPS: {"views.kind": "catlip", "views.min_area": "0.4"}}
+"""Those that read no caption, and what they change of the recipe."""
 FEW = 10
 
 
@@ -61,7 +66,7 @@ def main() -> None:
             audits[damage, seed] = _audited(arguments, catalog, damage, seed)
             runs = [(recipe, captions) for captions in ("raw", "repaired") for recipe in READERS]
             if damage == arguments.damage[0]:
-                runs.insert(0, (BLIND, "raw"))
+                runs = [*((rival, "raw") for rival in RIVALS), *runs]
             for recipe, captions in runs:
                 points.append(_point(arguments, catalog, recipe, captions, damage, seed))
     page = _page(arguments, points, audits)
@@ -121,14 +126,14 @@ def _audited(arguments: argparse.Namespace, catalog: Path, damage: float, seed: 
 def _point(
     arguments: argparse.Namespace, catalog: Path, recipe: str, captions: str, damage: float, seed: int
 ) -> Point:
-    name = f"{recipe}_{captions}_{damage:g}_seed_{seed}"
+    name = f"{recipe}_{captions}_{damage:g}_seed_{seed}".replace(", the readers' ", "_")
     run, judged = arguments.out / "runs" / name, arguments.out / "evaluations" / name
     column = "caption" if captions == "raw" else "caption_repaired"
-    if not (run / "DONE").exists() and recipe != BLIND:
+    if not (run / "DONE").exists() and recipe not in RIVALS:
         words(catalog, text_columns=(column,), caption_encoder="minilm", neighbours=8)
     changes = dict(change.split("=", 1) for change in arguments.set)
     summary = pretrain(
-        recipe,
+        BLIND if recipe in RIVALS else recipe,
         data=catalog,
         out=run,
         resume=True,
@@ -137,6 +142,7 @@ def _point(
             "seed": seed,
             "text_column": column,
             "steps": arguments.steps,
+            **RIVALS.get(recipe, {}),
             **changes,
         },
     )
@@ -219,9 +225,10 @@ def _plot(arguments: argparse.Namespace, points: Sequence[Point]) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True, constrained_layout=True)
     colours = dict(zip(READERS, ("tab:blue", "tab:orange", "tab:green"), strict=True))
     for axis, (field, title) in zip(axes, (("knn", "k-NN"), ("few", f"{FEW} labels a class")), strict=True):
-        blind = [getattr(point, field) for point in points if point.recipe == BLIND]
-        if blind:
-            axis.axhline(statistics.mean(blind), color="0.5", label=f"{BLIND} (reads no caption)")
+        for rival, style in zip(RIVALS, (":", "-"), strict=True):
+            blind = [getattr(point, field) for point in points if point.recipe == rival]
+            if blind:
+                axis.axhline(statistics.mean(blind), color="0.5", ls=style, label=f"{rival} (no caption)")
         for recipe, colour in colours.items():
             for captions, style in (("raw", "-"), ("repaired", "--")):
                 mine = [point for point in points if (point.recipe, point.captions) == (recipe, captions)]
