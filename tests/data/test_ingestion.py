@@ -149,6 +149,13 @@ def test_when_no_row_can_be_used_the_error_says_why(tmp_path):
         ingest(folder, out=tmp_path / "cat")
 
 
+def test_a_catalog_as_the_source_is_said_to_be_one(tmp_path):
+    ingest(put(tmp_path / "in", {"a.png": png()}), out=tmp_path / "cat")
+    with pytest.raises(DataError, match=r"cat: is a catalog already; use it as it is, as in `synsight words"):
+        ingest(tmp_path / "cat", out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     folder = put(tmp_path / "in", {"a.png": png()})
     put(tmp_path / "mine", {"thesis.tex": "years of work"})

@@ -77,6 +77,11 @@ def ingest(
         "group": group_column,
         "split": split_column,
     }
+    if Path(str(source)).is_dir() and Catalog.exists(source):
+        raise DataError(
+            f"{source}: is a catalog already; use it as it is, as in `synsight words {source}`, or take rows out "
+            f"with `synsight catalog export {source}`."
+        )
     opened = open_source(source, chosen=chosen)
     rule = split_rule(split_by, schema=opened.schema, columns=opened.columns, time_column=time_column)
     return ingest_source(opened, name=str(source), out=place(out), rule=rule, strict=strict, runner=runner)
