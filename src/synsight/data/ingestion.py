@@ -79,8 +79,8 @@ def ingest(
     }
     if Path(str(source)).is_dir() and Catalog.exists(source):
         raise DataError(
-            f"{source}: is a catalog already; use it as it is, as in `synsight words {source}`, or take rows out "
-            f"with `synsight catalog export {source}`."
+            f"{source}: is a catalog already; use it as it is, as in `synsight words {source}`, or take rows "
+            f"out with `synsight catalog export {source}`."
         )
     opened = open_source(source, chosen=chosen)
     rule = split_rule(split_by, schema=opened.schema, columns=opened.columns, time_column=time_column)
