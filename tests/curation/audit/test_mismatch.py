@@ -17,7 +17,7 @@ from synsight.curation.audit import mismatch
 from synsight.curation.audit.image_checks import FINDINGS
 from synsight.curation.audit.mismatch import LIKELY, check_mismatch
 from synsight.curation.caption_vectors import caption_vectors, words_of
-from synsight.curation.descriptors import BLOCKS, DescriptorStage, _small, describe
+from synsight.curation.descriptors import BLOCKS, DescriptorStage, _small, balance, describe
 from synsight.data.catalog import Catalog
 from synsight.errors import ModelError
 
@@ -130,6 +130,16 @@ def test_one_caption_for_all_is_not_judged(tmp_path):
     assert np.isnan(result.score).all()
 
 
+def test_a_catalog_of_one_group_is_not_judged(tmp_path):
+    table = pq.read_table(files("synsight.data") / "sample_files" / "emoji.parquet").slice(0, 250)
+    table = table.select(["id", "image", "caption"]).append_column("group", pa.array(["lot 7"] * 250))
+    pq.write_table(table, tmp_path / "one.parquet")
+    synsight.ingest(tmp_path / "one.parquet", out=tmp_path / "catalog")
+    result = check_mismatch(tmp_path / "catalog")
+    assert result.method == "not judged: too few groups for each to be judged by what the others teach"
+    assert np.isnan(result.score).all()
+
+
 class Seer:
     """A model whose two towers know the truth: the caption that an image had before the shuffle."""
 
@@ -191,6 +201,20 @@ def test_a_model_of_images_alone_judges_by_its_features(shuffled, monkeypatch):
     result = check_mismatch(catalog, model="looker")
     assert result.method.startswith("cross-fitted regressions between features of looker and words")
     assert roc_auc_score(is_shuffled, result.score) > 0.75
+
+
+def test_balanced_columns_are_centred_with_a_total_variance_of_one_over_the_rows_that_are_there():
+    found = np.random.default_rng(0).normal(5, 3, (40, 6)).astype(np.float32)
+    is_there = np.arange(40) % 4 > 0
+    left = found[is_there].astype(np.float64)
+    left -= left.mean(axis=0)
+    expected = left / np.sqrt(left.var(axis=0).sum())
+    balance(found[:, :], is_there)  # a view: blocks of columns are balanced in place
+    np.testing.assert_allclose(found[is_there], expected, atol=1e-6)
+    assert not found[~is_there].any()
+    nothing = np.ones((3, 2), np.float32)
+    balance(nothing, np.zeros(3, np.bool_))
+    assert not nothing.any()
 
 
 def test_descriptors_are_those_by_hand_and_of_each_image_alone():

@@ -18,6 +18,8 @@ from synsight.models.text import TextTower, TextTowerConfig
 from synsight.models.text_side import TextSide
 from tiny_captioners import COLOURS, square
 
+GROUP = pa.field("group", pa.string())
+
 OPTIONS = [Option("a dog", "original"), Option("dog, grass", "keywords"), Option("a puppy", "captioner:x")]
 
 
@@ -120,6 +122,10 @@ def test_the_catalogs_own_pairs_tell_a_true_caption_from_a_strangers(tmp_path):
     scores = own_scores(catalog, options, caption_column="caption")
     assert scores.keys() == options.keys()
     assert np.mean([own > other for own, other in scores.values()]) > 0.9
+    one_lot = Catalog.create(tmp_path / "lot", batch.schema.append(GROUP), commit=Commit(verb="ingest"))
+    lots = batch.append_column(GROUP, pa.array(["lot 7"] * 240))
+    one_lot.append(one_lot.write_fragment(lots), commit=Commit(verb="ingest"))
+    assert own_scores(one_lot, options, caption_column="caption") == {}, "nothing is left to learn from"
     few = catalog.at_version(catalog.version)
     few.delete("id >= 'id3'", commit=Commit(verb="delete"))
     assert own_scores(few, {0: ["a", "b"]}, caption_column="caption") == {}

@@ -113,7 +113,10 @@ def check_mismatch(
         return _unjudged(opened.count_rows())
     if not is_judged.all():
         rows, images = rows.only(is_judged), images[is_judged]
-    sides, folds, method = _sides(judge, images, rows, seed)
+    found_sides = _sides(judge, images, rows, seed)
+    if found_sides is None:
+        return _unjudged(opened.count_rows(), "too few groups for each to be judged by what the others teach")
+    sides, folds, method = found_sides
     same = np.unique(np.asarray(rows.texts, dtype=object), return_inverse=True)[1]
     scores = pair_scores(sides, folds, same=same, seed=seed)
     if np.isfinite(scores.others).sum() < LEAST_OTHERS:
@@ -149,19 +152,26 @@ def _read(catalog: Catalog, text_columns: Sequence[str], where: str | None) -> _
     return _Rows(np.concatenate(positions), texts, groups)
 
 
-def _sides(judge: Model | None, images: Floats, rows: _Rows, seed: int) -> tuple[RowSides, Numbers, str]:
-    """What pairs are judged by, the fold of each row within which to compare, and the judge's name."""
+def _sides(
+    judge: Model | None, images: Floats, rows: _Rows, seed: int
+) -> tuple[RowSides, Numbers, str] | None:
+    """What pairs are judged by, the fold of each row within which to compare, and the judge's name.
+
+    None: all rows are in one fold, so that no other is left to learn from.
+    """
     if judge is not None and _reads_text(judge):
         distinct, places = np.unique(np.asarray(rows.texts, dtype=object), return_inverse=True)
         captions = judge.embed_texts([str(one) for one in distinct])[places]
         sides = Sides(_unit(_projected(judge, images)), captions)
         return sides, np.zeros(len(images), np.int64), f"cosines of {judge.name}"
+    folds = fold_of_rows(rows.groups, seed=seed)
+    if (folds == folds[0]).all():
+        return None
     captions, said = caption_vectors(rows.texts, seed=seed)
     seen = "edges and colours"
     if judge is not None:
         balance(images)
         seen = f"features of {judge.name}"
-    folds = fold_of_rows(rows.groups, seed=seed)
     return (
         cross_fitted_sides(images, captions, folds, seed=seed),
         folds,

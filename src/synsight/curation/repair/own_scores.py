@@ -52,7 +52,8 @@ def own_scores(
 
     Returns:
         Position -> scores from 0 to 1; 0.5 is what other captions have on average. Rows whose image cannot
-        be read are left out, and so are all where the catalog has fewer than 200 captions.
+        be read are left out, and so are all where the catalog has fewer than 200 captions, or too few
+        groups for each to be judged by the others.
     """
     images, is_read = catalog_descriptors(catalog, runner=runner)
     names = ["id", caption_column, *(["group"] if "group" in catalog.columns else [])]
@@ -68,9 +69,9 @@ def own_scores(
                 positions += [place] * len(found)
                 texts += found
                 groups += [f"i{row['id']}" if group is None else f"g{group}"] * len(found)
-    if len(texts) < LEAST_ROWS:
-        return {}
     folds = fold_of_rows(groups, seed=seed)
+    if len(texts) < LEAST_ROWS or (folds == folds[0]).all():
+        return {}
     sides = cross_fitted_sides(images[positions], caption_vectors(texts, seed=seed)[0], folds, seed=seed)
     same = np.unique(np.asarray(texts, dtype=object), return_inverse=True)[1]
     deviations = pair_scores(sides, folds, same=same, seed=seed).own
