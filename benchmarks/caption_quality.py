@@ -37,8 +37,7 @@ from synsight.recipes import pretrain
 KINDS = ("shuffled", "boilerplate", "typos", "truncated")
 READERS = ("lgsimclr", "catlip", "superclass")
 BLIND = "simclr"
-CROPS = f"{BLIND}, the readers' crops"
-RIVALS = {BLIND: {}, CROPS: {"views.kind": "catlip", "views.min_area": "0.4"}}
+RIVALS = {BLIND: {}, f"{BLIND}-crops": {"views.kind": "catlip", "views.min_area": "0.4"}}
 """Those that read no caption, and what they change of the recipe."""
 FEW = 10
 
@@ -126,7 +125,7 @@ def _audited(arguments: argparse.Namespace, catalog: Path, damage: float, seed: 
 def _point(
     arguments: argparse.Namespace, catalog: Path, recipe: str, captions: str, damage: float, seed: int
 ) -> Point:
-    name = f"{recipe}_{captions}_{damage:g}_seed_{seed}".replace(", the readers' ", "_")
+    name = f"{recipe}_{captions}_{damage:g}_seed_{seed}"
     run, judged = arguments.out / "runs" / name, arguments.out / "evaluations" / name
     column = "caption" if captions == "raw" else "caption_repaired"
     if not (run / "DONE").exists() and recipe not in RIVALS:
