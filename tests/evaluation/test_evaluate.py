@@ -43,9 +43,10 @@ def test_every_model_answers_every_question_with_every_metric(evaluated):
     assert read_results(folder / "ev") == results
 
 
-def test_a_purge_names_the_predictions(evaluated):
+def test_a_purge_names_the_files_with_ids(evaluated):
     folder, _ = evaluated
-    assert folder / "ev" / "predictions.parquet" in written_reports(Catalog.open(folder / "cat"))
+    with_ids = {folder / "ev" / name for name in ("predictions.parquet", "evaluation.json")}
+    assert with_ids <= set(written_reports(Catalog.open(folder / "cat")))
 
 
 def test_colours_are_told_apart_better_than_by_chance(evaluated):

@@ -319,6 +319,10 @@ def test_a_folder_that_is_no_evaluation_is_named(tmp_path):
     (tmp_path / "results.json").write_text('[{"a": 1}]')
     with pytest.raises(DataError, match="expected a list of result records"):
         read_results(tmp_path)
+    with pytest.raises(
+        DataError, match=r"predictions\.parquet: .* found no file \(a purge .* evaluate again"
+    ):
+        read_predictions(tmp_path)
     (tmp_path / "predictions.parquet").write_text("nonsense")
     with pytest.raises(DataError, match="expected the predictions of an evaluation"):
         read_predictions(tmp_path)

@@ -84,13 +84,14 @@ def write_evaluation(
         results: What was measured.
         predictions: What was answered, see `PREDICTIONS`.
         settings: For evaluation.json; None: an earlier one stays.
-        catalog: Whose rows were asked about; a purge of some of them then names the predictions.
+        catalog: Whose rows were asked about; a purge of some of them then names the files with ids.
 
     Raises:
         StorageError: The disk refused.
     """
     if catalog is not None:
-        note_report(catalog, folder, verb="evaluate", names=[ANSWERS])
+        # Settings tell of near copies by their ids.
+        note_report(catalog, folder, verb="evaluate", names=[ANSWERS, SETTINGS])
     with files.replacing(folder / ANSWERS) as temporary:
         pq.write_table(predictions.cast(PREDICTIONS), temporary)
     if settings is not None:
@@ -135,6 +136,11 @@ def read_predictions(folder: str | Path) -> pa.Table:
     path = Path(folder) / ANSWERS
     try:
         return pq.read_table(path).cast(PREDICTIONS)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: expected the predictions of an evaluation, found no file (a purge with --reports takes "
+            "it away); evaluate again, or run the pilot into a new folder."
+        ) from None
     except (OSError, ValueError, pa.ArrowInvalid) as error:
         raise DataError(
             f"{path}: expected the predictions of an evaluation, but {str(error).splitlines()[0]}; "
